@@ -1,0 +1,88 @@
+import type { Clock, Timer } from '../../gateway/clock.ts'
+
+interface Waiting {
+  readonly at: number
+  readonly order: number
+  readonly every: number | undefined
+  readonly callback: () => void
+}
+
+/** A clock that moves only when told to; timers fire in order while it is advanced. */
+export class FakeClock implements Clock {
+  #wall: number
+  #elapsed = 0
+  #order = 0
+  readonly #waiting = new Set<Waiting>()
+
+  /** @param start wall clock, ms since the epoch */
+  constructor(start: number = Date.UTC(2026, 10, 23)) {
+    this.#wall = start
+  }
+
+  now(): number {
+    return this.#wall + this.#elapsed
+  }
+
+  monotonic(): number {
+    return this.#elapsed
+  }
+
+  after(ms: number, callback: () => void): Timer {
+    return this.#add(ms, undefined, callback)
+  }
+
+  every(ms: number, callback: () => void): Timer {
+    return this.#add(ms, ms, callback)
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted()
+      const timer = this.after(ms, resolve)
+      signal?.addEventListener('abort', () => {
+        timer.cancel()
+        reject(signal.reason)
+      })
+    })
+  }
+
+  /** Steps the wall clock alone, as NTP or a person would. */
+  step(ms: number): void {
+    this.#wall += ms
+  }
+
+  /** Moves both clocks on by `ms`, firing what falls due, letting promises settle between timers. */
+  async advance(ms: number): Promise<void> {
+    const target = this.#elapsed + ms
+    for (;;) {
+      await new Promise((resolve) => setImmediate(resolve))
+      const due = this.#nextDue(target)
+      if (!due) break
+      this.#elapsed = Math.max(this.#elapsed, due.at)
+      this.#waiting.delete(due)
+      if (due.every !== undefined) this.#waiting.add({ ...due, at: due.at + due.every, order: this.#order++ })
+      due.callback()
+    }
+    this.#elapsed = target
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+
+  #add(ms: number, every: number | undefined, callback: () => void): Timer {
+    const entry: Waiting = { at: this.#elapsed + ms, order: this.#order++, every, callback }
+    this.#waiting.add(entry)
+    const cancel = () => {
+      for (const w of this.#waiting)
+        if (w === entry || (every !== undefined && w.callback === callback)) this.#waiting.delete(w)
+    }
+    return { cancel }
+  }
+
+  #nextDue(target: number): Waiting | undefined {
+    let first: Waiting | undefined
+    for (const w of this.#waiting) {
+      if (w.at > target) continue
+      if (!first || w.at < first.at || (w.at === first.at && w.order < first.order)) first = w
+    }
+    return first
+  }
+}
