@@ -47,6 +47,22 @@ export interface Device {
   readonly id: string
   /** One place per window definition (see `window/`), empty until used. */
   readonly slots: unknown[]
+  /** What it sent last, for people and for preconditions of commands; see `devices.ts`. */
+  last?: LastReading
+}
+
+/** A copy of a device's last reading; `numbers` and `texts` are as in `Reading`, cut to the shape. */
+export interface LastReading {
+  source: string
+  stream: string | undefined
+  tags: Tags
+  time: number
+  received: number
+  shape: Shape
+  numbers: Float64Array
+  texts: string[]
+  /** Readings of this device since the gateway started. */
+  count: number
 }
 
 /** The mutable row. Only its decoder writes to it; valid until the decoder's next reading. */
@@ -123,7 +139,7 @@ export function createReading(device: Device, shape: Shape): Reading {
 }
 
 /** The fields as a plain object: for people, APIs and raw records, not for the hot path. */
-export function fieldsOf(reading: Reading): Record<string, number | string | boolean> {
+export function fieldsOf(reading: Pick<Reading, 'shape' | 'numbers' | 'texts'>): Record<string, number | string | boolean> {
   const fields: Record<string, number | string | boolean> = Object.create(null)
   const { names, kinds } = reading.shape
   for (let i = 0; i < names.length; i++) {

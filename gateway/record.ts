@@ -50,6 +50,8 @@ export interface ReadingRecord {
   readonly source: string
   readonly tags: Readonly<Record<string, string>>
   readonly fields: Readonly<Record<string, number | string | boolean>>
+  /** Latest results for the reading's key, of windows that say `attach: true`, by window name. */
+  readonly analytics?: Readonly<Record<string, unknown>>
 }
 
 export interface GapRecord {

@@ -1,0 +1,25 @@
+// Bundles the gateway into one CommonJS file, dist/sluice.cjs: what `npx sluice` runs and what the executable embeds.
+import { chmod, mkdir, readFile } from 'node:fs/promises'
+import { build } from 'esbuild'
+
+const { version } = JSON.parse(await readFile('package.json', 'utf8'))
+await mkdir('dist', { recursive: true })
+const result = await build({
+  entryPoints: ['gateway/main.ts'],
+  outfile: 'dist/sluice.cjs',
+  bundle: true,
+  platform: 'node',
+  target: 'node20.11',
+  format: 'cjs',
+  minifySyntax: true,
+  legalComments: 'none',
+  define: { 'process.env.SLUICE_VERSION': JSON.stringify(version) },
+  // Optional accelerators of `ws`; it works without, and an executable carries no native addon.
+  external: ['bufferutil', 'utf-8-validate'],
+  banner: { js: '#!/usr/bin/env node' },
+  logLevel: 'warning',
+  metafile: true,
+})
+await chmod('dist/sluice.cjs', 0o755)
+const bytes = Object.values(result.metafile.outputs)[0].bytes
+process.stdout.write(`dist/sluice.cjs ${(bytes / 1e6).toFixed(2)} MB\n`)

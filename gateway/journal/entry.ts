@@ -1,0 +1,167 @@
+/**
+ * The journal's entries: everything that influences a result, in the order in which it was taken.
+ *
+ * The gateway is a state machine over this sequence. What a message means is worked out again when the journal is
+ * replayed, so its bytes are kept as they arrived; what else changes the state (a tick of the clock that closes
+ * windows, readings dropped for want of room, a command's change of state) is a control entry, written before it acts.
+ *
+ *   message   0      1        2        3          9             11             13        13+t
+ *             kind=1 | flags  | source | received | verdict u16 | topic length | topic   | [type length u8 | type] | payload
+ *                      u8       u8       u48 ms     big-endian    u16 t
+ *
+ *   control   kind=2 | JSON
+ *
+ * `verdict` is how many readings the message held, written after it was decoded and before the frame is committed.
+ * DEAD says that it could not be decoded: it is kept, as a dead letter, and counts as one.
+ * `source` indexes the table of names that `source` control entries extend and that every checkpoint carries.
+ */
+
+export const MESSAGE = 1
+export const CONTROL = 2
+
+/** The message could not be decoded. */
+export const DEAD = 1
+/** A content type stands before the payload. */
+export const TYPED = 2
+/** Received before the clock was known to be right. */
+export const UNSYNCED = 4
+
+export const HEADER = 13
+const SOURCE_AT = 2
+const RECEIVED_AT = 3
+const VERDICT_AT = 9
+const TOPIC_AT = 11
+
+/** More readings than this in one message are refused: the verdict could not hold the number. */
+export const MAX_VERDICT = 0xffff
+
+/** What is not a message but changes the state. Times are wall clock, ms since the epoch. */
+export type Control =
+  | { readonly type: 'source'; readonly index: number; readonly name: string }
+  | { readonly type: 'tick'; readonly tick: unknown }
+  | {
+      readonly type: 'advance'
+      readonly source: string
+      readonly device: string
+      readonly time: number
+      readonly received: number
+      readonly stamped: boolean
+    }
+  | {
+      readonly type: 'gap'
+      readonly source: string
+      readonly reason: string
+      /** Readings lost; `unknown` after a crash of a source that is not journaled. */
+      readonly count: number | 'unknown'
+      readonly from: number
+      readonly to: number
+    }
+  /** The wall clock was found right; what was stamped before is off by `offset` ms. */
+  | { readonly type: 'synced'; readonly offset: number; readonly now: number }
+  /** A fact another stage keeps in the journal: rules and commands name themselves in `stage`. */
+  | { readonly type: 'fact'; readonly stage: string; readonly fact: unknown }
+
+export interface MessageEntry {
+  readonly kind: typeof MESSAGE
+  readonly flags: number
+  readonly source: number
+  readonly received: number
+  readonly verdict: number
+  readonly topic: string
+  readonly contentType: string | undefined
+  /** The payload is bytes[start, end). */
+  readonly bytes: Buffer
+  readonly start: number
+  readonly end: number
+}
+
+export interface ControlEntry {
+  readonly kind: typeof CONTROL
+  readonly control: Control
+}
+
+export type Entry = MessageEntry | ControlEntry
+
+/** Bytes a message entry takes. */
+export function messageLength(topicBytes: number, payloadBytes: number, contentType: string | undefined): number {
+  return HEADER + topicBytes + payloadBytes + (contentType === undefined ? 0 : 1 + Buffer.byteLength(contentType))
+}
+
+/**
+ * Writes all but the payload at `at` and returns where the payload goes. The verdict is 0 until `setVerdict`.
+ *
+ * @param received wall clock, whole ms since the epoch
+ */
+export function writeHead(
+  buffer: Buffer,
+  at: number,
+  flags: number,
+  source: number,
+  received: number,
+  topic: Buffer,
+  contentType: string | undefined,
+): number {
+  const high = Math.floor(received / 0x1_0000_0000)
+  const low = received >>> 0
+  buffer[at] = MESSAGE
+  buffer[at + 1] = contentType === undefined ? flags : flags | TYPED
+  buffer[at + SOURCE_AT] = source
+  buffer[at + 3] = high >>> 8
+  buffer[at + 4] = high
+  buffer[at + 5] = low >>> 24
+  buffer[at + 6] = low >>> 16
+  buffer[at + 7] = low >>> 8
+  buffer[at + 8] = low
+  buffer[at + VERDICT_AT] = 0
+  buffer[at + VERDICT_AT + 1] = 0
+  const size = topic.length
+  buffer[at + TOPIC_AT] = size >>> 8
+  buffer[at + TOPIC_AT + 1] = size
+  const end = at + HEADER + size
+  // A loop beats Buffer.copy for the twenty bytes that a topic is.
+  if (size < 48) for (let i = 0; i < size; i++) buffer[at + HEADER + i] = topic[i] as number
+  else topic.copy(buffer, at + HEADER)
+  if (contentType === undefined) return end
+  const length = buffer.write(contentType, end + 1, 'latin1')
+  buffer[end] = length
+  return end + 1 + length
+}
+
+export function setVerdict(buffer: Buffer, at: number, readings: number): void {
+  buffer[at + VERDICT_AT] = readings >>> 8
+  buffer[at + VERDICT_AT + 1] = readings
+}
+
+export function setDead(buffer: Buffer, at: number): void {
+  buffer[at + 1] = (buffer[at + 1] as number) | DEAD
+}
+
+export function encodeControl(control: Control): Buffer {
+  return Buffer.from(`\x02${JSON.stringify(control)}`)
+}
+
+/** @returns null when the bytes are no entry of a version this gateway knows */
+export function decodeEntry(bytes: Buffer): Entry | null {
+  if (bytes[0] === CONTROL) return { kind: CONTROL, control: JSON.parse(bytes.toString('utf8', 1)) as Control }
+  if (bytes[0] !== MESSAGE || bytes.length < HEADER) return null
+  const flags = bytes[1] as number
+  const topicEnd = HEADER + bytes.readUInt16BE(TOPIC_AT)
+  let start = topicEnd
+  let contentType: string | undefined
+  if (flags & TYPED) {
+    start += 1 + (bytes[topicEnd] as number)
+    contentType = bytes.toString('latin1', topicEnd + 1, start)
+  }
+  return {
+    kind: MESSAGE,
+    flags,
+    source: bytes[SOURCE_AT] as number,
+    received: bytes.readUIntBE(RECEIVED_AT, 6),
+    verdict: bytes.readUInt16BE(VERDICT_AT),
+    topic: bytes.toString('utf8', HEADER, topicEnd),
+    contentType,
+    bytes,
+    start,
+    end: bytes.length,
+  }
+}
