@@ -1,0 +1,212 @@
+/**
+ * The load generator: a process of its own that writes pre-encoded PUBLISH packets in large chunks, so that it costs a
+ * small part of what it measures. QoS 0 writes as fast as the socket takes it; QoS 1 keeps `pipeline` packets in flight
+ * per connection.
+ *
+ *   node load.cjs '{"port":1883,"connections":50,"messages":2000000,"qos":0,"devices":5000}'
+ *
+ * Prints one JSON line when everything was written (QoS 0) or acknowledged (QoS 1): seconds, CPU, PUBACK latencies.
+ */
+import { connect, type Socket } from 'node:net'
+import { generate } from 'mqtt-packet'
+
+export interface Load {
+  readonly port: number
+  readonly connections: number
+  readonly messages: number
+  readonly qos: 0 | 1
+  readonly devices: number
+  /** QoS 1: packets in flight per connection. */
+  readonly pipeline: number
+  /** Messages per second in all, 0 for as fast as it goes. */
+  readonly rate: number
+  /** Event time of the first reading, ms since the epoch. */
+  readonly start: number
+  /** Event time passes this many times faster than one reading per device and second. */
+  readonly speed: number
+}
+
+const CHUNK_MESSAGES = 250
+
+/** 200 bytes of JSON as a modem would send it. */
+export function payload(device: number, time: number, n: number): Buffer {
+  const body = JSON.stringify({
+    deviceid: `dvc${device}`,
+    model: n % 3 ? 'CG4000' : 'DX100',
+    event_time: new Date(time).toISOString(),
+    interfacestatus: n % 10 ? 'up' : 'down',
+    cpuusage: 50 + ((n * 7) % 51),
+    memoryusage: 1000 + ((n * 13) % 501),
+    state: ['NSW', 'VIC', 'QLD', 'WA'][device % 4],
+  })
+  return Buffer.from(`${body.slice(0, -1)},"note":"${'x'.repeat(Math.max(0, 200 - body.length - 10))}"}`)
+}
+
+/** One connection's packets, cut into chunks of CHUNK_MESSAGES; packet ids are patched in when sent. */
+function encode(load: Load, connection: number): { chunks: Buffer[]; counts: number[] } {
+  const chunks: Buffer[] = []
+  const counts: number[] = []
+  const mine = Math.floor(load.devices / load.connections)
+  const total = Math.floor(load.messages / load.connections)
+  // A cycle of the connection's devices is encoded once per simulated second, at most 40 of them, then repeated.
+  const cycle = Math.min(total, Math.max(CHUNK_MESSAGES, mine * 4))
+  for (let at = 0; at < cycle; at += CHUNK_MESSAGES) {
+    const packets: Buffer[] = []
+    for (let i = at; i < Math.min(cycle, at + CHUNK_MESSAGES); i++) {
+      const device = connection * mine + (i % mine)
+      const time = load.start + Math.floor(i / mine) * 1000
+      const topic = `telemetry/dvc${device}`
+      packets.push(
+        generate({
+          cmd: 'publish',
+          topic,
+          payload: payload(device, time, i),
+          qos: load.qos,
+          retain: false,
+          dup: false,
+          messageId: (i % 65535) + 1,
+        }),
+      )
+    }
+    chunks.push(Buffer.concat(packets))
+    counts.push(packets.length)
+  }
+  return { chunks, counts }
+}
+
+interface Sender {
+  readonly socket: Socket
+  readonly chunks: readonly Buffer[]
+  readonly counts: readonly number[]
+  readonly total: number
+  sent: number
+  acked: number
+  next: number
+}
+
+async function open(load: Load, connection: number): Promise<Sender> {
+  const { chunks, counts } = encode(load, connection)
+  const socket = connect({ port: load.port, host: '127.0.0.1' })
+  await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject))
+  socket.setNoDelay(true)
+  socket.write(
+    generate({
+      cmd: 'connect',
+      protocolId: 'MQTT',
+      protocolVersion: 4,
+      clean: true,
+      clientId: `load-${process.pid}-${connection}`,
+      keepalive: 300,
+    }),
+  )
+  await new Promise((resolve) => socket.once('data', resolve))
+  return { socket, chunks, counts, total: Math.floor(load.messages / load.connections), sent: 0, acked: 0, next: 0 }
+}
+
+const latencies: number[] = []
+
+/** QoS 0: writes until all is handed to the kernel. */
+async function flood(sender: Sender, load: Load, began: number): Promise<void> {
+  const share = load.rate / load.connections
+  while (sender.sent < sender.total) {
+    const at = sender.next++ % sender.chunks.length
+    const more = sender.socket.write(sender.chunks[at] as Buffer)
+    sender.sent += sender.counts[at] as number
+    if (!more) await new Promise((resolve) => sender.socket.once('drain', resolve))
+    if (share > 0) await pace(sender.sent / share, began)
+  }
+  await new Promise<void>((resolve) => sender.socket.end(Buffer.from([0xe0, 0]), resolve))
+}
+
+async function pace(due: number, began: number): Promise<void> {
+  const wait = began + due * 1000 - performance.now()
+  if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
+}
+
+/** QoS 1: a chunk goes out whenever fewer than `pipeline` packets are unacknowledged. */
+function pipelined(sender: Sender, load: Load, began: number): Promise<void> {
+  const share = load.rate / load.connections
+  const sentAt: { upTo: number; time: number }[] = []
+  let partial = 0
+  return new Promise((resolve, reject) => {
+    const pump = () => {
+      while (sender.sent < sender.total && sender.sent - sender.acked + CHUNK_PIPELINE <= load.pipeline) {
+        if (share > 0) {
+          const wait = began + (sender.sent / share) * 1000 - performance.now()
+          if (wait > 1) {
+            setTimeout(pump, wait)
+            return
+          }
+        }
+        writeSlice(sender)
+        sentAt.push({ upTo: sender.sent, time: performance.now() })
+      }
+    }
+    sender.socket.on('error', reject)
+    sender.socket.on('data', (chunk) => {
+      partial += chunk.length
+      sender.acked += partial >> 2
+      partial &= 3
+      const now = performance.now()
+      while (sentAt[0] && sentAt[0].upTo <= sender.acked)
+        latencies.push(now - (sentAt.shift() as { time: number }).time)
+      if (sender.acked >= sender.total) {
+        sender.socket.end(Buffer.from([0xe0, 0]))
+        resolve()
+      } else pump()
+    })
+    pump()
+  })
+}
+
+const CHUNK_PIPELINE = 25
+const slices = new Map<Sender, { chunk: number; message: number; byte: number }>()
+
+/** Writes the next CHUNK_PIPELINE packets, by walking the fixed headers of the encoded chunk. */
+function writeSlice(sender: Sender): void {
+  const place = slices.get(sender) ?? { chunk: 0, message: 0, byte: 0 }
+  const chunk = sender.chunks[place.chunk] as Buffer
+  const from = place.byte
+  let count = 0
+  while (count < CHUNK_PIPELINE && place.byte < chunk.length) {
+    let at = place.byte + 1
+    let length = 0
+    let shift = 0
+    for (;;) {
+      const digit = chunk[at++] as number
+      length |= (digit & 127) << shift
+      shift += 7
+      if (digit < 128) break
+    }
+    place.byte = at + length
+    count++
+  }
+  sender.socket.write(chunk.subarray(from, place.byte))
+  sender.sent += count
+  if (place.byte >= chunk.length) {
+    place.chunk = (place.chunk + 1) % sender.chunks.length
+    place.byte = 0
+  }
+  slices.set(sender, place)
+}
+
+async function main(): Promise<void> {
+  const load = JSON.parse(process.argv[2] ?? '{}') as Load
+  const senders: Sender[] = []
+  for (let i = 0; i < load.connections; i++) senders.push(await open(load, i))
+  const cpu = process.cpuUsage()
+  const began = performance.now()
+  await Promise.all(
+    senders.map((sender) => (load.qos === 0 ? flood(sender, load, began) : pipelined(sender, load, began))),
+  )
+  const used = process.cpuUsage(cpu)
+  latencies.sort((a, b) => a - b)
+  const at = (q: number) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * q))] ?? null
+  const sent = senders.reduce((sum, sender) => sum + sender.sent, 0)
+  process.stdout.write(
+    `${JSON.stringify({ sent, seconds: (performance.now() - began) / 1000, cpu: (used.user + used.system) / 1e6, p50: at(0.5), p99: at(0.99) })}\n`,
+  )
+  process.exit(0)
+}
+
+void main()
