@@ -1,0 +1,104 @@
+/**
+ * Who may ask.
+ *
+ * With a token: everything but health needs `Authorization: Bearer`. A page of another site cannot know the token.
+ *
+ * Without one: this machine only, and not at the bidding of a web page. A page of another site that makes its visitor's
+ * browser ask us is known by its Origin (or Sec-Fetch-Site); one that has bound its own name to 127.0.0.1 (DNS
+ * rebinding) is known by the Host header, which carries that name.
+ *
+ * The command line reads a random secret from the data directory and is let in with it in either case: whoever can read
+ * that file owns the gateway anyway.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import { RequestError } from '../errors.ts'
+
+export interface Access {
+  /** The configured token; asked at each request, so that a reload takes effect. */
+  readonly token: () => string | undefined
+  /** Secret of the local command line. */
+  readonly secret: string
+  /** Host names by which the gateway may be called when there is no token, besides loopback's. */
+  readonly hosts: readonly string[]
+}
+
+const HEALTH = new Set(['/healthz', '/readyz'])
+
+/** @throws RequestError 401, 403 or 421 */
+export function checkAccess(access: Access, request: IncomingMessage): void {
+  const bearer = bearerOf(request)
+  if (bearer !== undefined && same(bearer, access.secret)) return
+  const token = access.token()
+  if (token !== undefined) {
+    if (isHealth(request) || (bearer !== undefined && same(bearer, token))) return
+    throw unauthorized(bearer)
+  }
+  if (!isLoopback(request.socket.remoteAddress))
+    throw new RequestError(403, 'SLUICE_LOOPBACK_ONLY', 'without a token only this machine may ask: set http.token')
+  checkHost(access, request)
+  checkOrigin(request)
+}
+
+/** Node joins what is refused later; the path is only compared, never used. */
+function isHealth(request: IncomingMessage): boolean {
+  return HEALTH.has((request.url ?? '').split('?', 1)[0] ?? '')
+}
+
+function unauthorized(bearer: string | undefined): RequestError {
+  const message = bearer === undefined ? 'authorization: bearer token needed' : 'wrong bearer token'
+  return new RequestError(401, 'SLUICE_UNAUTHORIZED', message)
+}
+
+function bearerOf(request: IncomingMessage): string | undefined {
+  return /^Bearer +([^\s]+)\s*$/i.exec(request.headers.authorization ?? '')?.[1]
+}
+
+/** Digests are compared, so that neither content nor length shows in the time it takes. */
+function same(given: string, wanted: string): boolean {
+  return timingSafeEqual(digest(given), digest(wanted))
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}
+
+export function isLoopback(address: string | undefined): boolean {
+  if (address === undefined) return false
+  const bare = address.startsWith('::ffff:') ? address.slice(7) : address
+  return bare === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(bare)
+}
+
+function checkHost(access: Access, request: IncomingMessage): void {
+  const name = hostName(request.headers.host ?? '')
+  if (name === undefined || !(isLoopbackName(name) || access.hosts.includes(name)))
+    throw new RequestError(421, 'SLUICE_HOST_REFUSED', `host ${request.headers.host ?? '(none)'} is not this gateway's`)
+}
+
+function isLoopbackName(name: string): boolean {
+  return name === 'localhost' || name.endsWith('.localhost') || isLoopback(name)
+}
+
+/** The name without port, brackets and final dot, in lower case; undefined when it is no host. */
+function hostName(host: string): string | undefined {
+  const match = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+))(?::\d{1,5})?$/i.exec(host)
+  return (match?.[1] ?? match?.[2])?.toLowerCase().replace(/\.$/, '')
+}
+
+function checkOrigin(request: IncomingMessage): void {
+  const { origin, host } = request.headers
+  if (origin !== undefined && originHost(origin) !== host?.toLowerCase()) throw crossSite(origin)
+  const site = request.headers['sec-fetch-site']
+  const foreign = site === 'cross-site' || site === 'same-site'
+  // A person may follow a link here; what comes back cannot be read by the page the link was on.
+  const visit = request.method === 'GET' && request.headers['sec-fetch-mode'] === 'navigate'
+  if (foreign && !visit) throw crossSite(`a ${site} page`)
+}
+
+function originHost(origin: string): string | undefined {
+  return /^https?:\/\/([^/]+)$/.exec(origin)?.[1]?.toLowerCase()
+}
+
+function crossSite(origin: string): RequestError {
+  return new RequestError(403, 'SLUICE_ORIGIN_REFUSED', `requests from ${origin} are refused`)
+}

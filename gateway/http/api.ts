@@ -1,0 +1,69 @@
+/**
+ * All that the HTTP server knows of the gateway. `gateway.ts` implements it; tests fake it.
+ *
+ * What does not exist is `undefined` and becomes a 404; `RequestError` carries its own status; `BusyError` becomes
+ * 503 with Retry-After. Anything else is a defect: 500, logged.
+ */
+import type { RecordClass } from '../record.ts'
+import type { EventListener, Interest } from './live.ts'
+import type { Numbers } from './metrics.ts'
+import type {
+  Audit,
+  CommandQuery,
+  CommandRequest,
+  CommandStatus,
+  DeadLetterPage,
+  DevicePage,
+  DeviceQuery,
+  DeviceStatus,
+  OutboxSink,
+  OutboxStatus,
+  Readiness,
+  SkipRequest,
+  Status,
+  WindowPage,
+  WindowQuery,
+} from './schemas.ts'
+
+export type * from './schemas.ts'
+
+export interface Api {
+  readonly gateway: string
+  readonly version: string
+  /** Plain counters of every stage, in flow order. Read once a second and at each scrape: cheap. */
+  numbers(): Numbers
+  /** A trouble that makes the gateway unhealthy though queues move, such as a disk that refuses; else undefined. */
+  trouble(): string | undefined
+  ready(): Readiness
+  /** Everything but the stages, which the server works out of `numbers`. */
+  status(): Omit<Status, 'stages'>
+  devices(query: DeviceQuery): DevicePage
+  device(id: string): DeviceStatus | undefined
+  windows(query: WindowQuery): WindowPage
+  commands(query: CommandQuery): readonly CommandStatus[]
+  command(id: string): CommandStatus | undefined
+  /**
+   * Resolves when the command is durable, in whatever state.
+   *
+   * @param by who asked, e.g. `api`
+   * @throws RequestError the request makes no sense
+   */
+  sendCommand(request: CommandRequest, by: string): Promise<{ repeated: boolean; command: CommandStatus }>
+  outbox(): OutboxStatus
+  /** Tries now instead of at the end of the pause. */
+  retrySink(sink: string): Promise<OutboxSink | undefined>
+  /** Gives up waiting records; they are recorded as a gap. Resolves with how many. */
+  skipSink(sink: string, request: SkipRequest): Promise<number | undefined>
+  /** The JSON text of each record that waits for the sink, oldest first, events before results before readings. */
+  exportSink(sink: string, recordClass: RecordClass | undefined): AsyncIterable<Buffer> | undefined
+  audit(): Promise<Audit>
+  deadLetters(limit: number): DeadLetterPage
+  /**
+   * Takes one message of the source `http`. Resolves when it is durable; `dead` says why it could not be decoded.
+   *
+   * @throws BusyError no room now
+   */
+  telemetry(topic: string, body: Buffer, contentType: string | undefined): Promise<{ readonly dead?: string }>
+  /** Watches the flow until the returned function is called. See `live.ts`. */
+  subscribe(interest: Interest, listener: EventListener): () => void
+}

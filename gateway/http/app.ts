@@ -1,0 +1,131 @@
+/** The application: hooks, failures and routes, wired to an `Api`, not yet listening. */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyTypeProvider,
+  type HTTPMethods,
+} from 'fastify'
+import type { z } from 'zod'
+import type { Clock } from '../clock.ts'
+import { RequestError } from '../errors.ts'
+import type { PluginLog } from '../plugin.ts'
+import { type Access, checkAccess } from './access.ts'
+import type { Api } from './api.ts'
+import { fail } from './failures.ts'
+import { SECURITY_HEADERS } from './headers.ts'
+import type { Pulse } from './pulse.ts'
+import { commandRoutes } from './routes/commands.ts'
+import { deviceRoutes } from './routes/devices.ts'
+import { eventRoutes } from './routes/events.ts'
+import { healthRoutes } from './routes/health.ts'
+import { ledgerRoutes } from './routes/ledger.ts'
+import { outboxRoutes } from './routes/outbox.ts'
+import { pageRoutes } from './routes/page.ts'
+import { telemetryRoutes } from './routes/telemetry.ts'
+
+/** Gives the dashboard's file at a path such as `/` or `/app.js`, or undefined. */
+export type Dashboard = (path: string) => { readonly body: Buffer; readonly type: string } | undefined
+
+export interface AppParts {
+  readonly api: Api
+  readonly access: Access
+  readonly clock: Clock
+  readonly log: PluginLog
+  readonly pulse: Pulse
+  /** Largest body, bytes. */
+  readonly maxBody: number
+  readonly dashboard: Dashboard | undefined
+}
+
+/** Types of a request come from the zod schemas of its route. */
+interface ZodTypes extends FastifyTypeProvider {
+  readonly validator: this['schema'] extends z.ZodType ? z.output<this['schema']> : unknown
+  readonly serializer: unknown
+}
+
+export type App = FastifyInstance<Server, IncomingMessage, ServerResponse, FastifyBaseLogger, ZodTypes>
+
+const METHODS: readonly HTTPMethods[] = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
+
+/** @param prepare runs before the routes are added, for what must see them (the OpenAPI generator) */
+export async function createApp(parts: AppParts, prepare?: (app: App) => Promise<void>): Promise<App> {
+  const app: App = Fastify({
+    logger: false,
+    bodyLimit: parts.maxBody,
+    exposeHeadRoutes: true,
+    routerOptions: { maxParamLength: 1024 },
+    frameworkErrors: (error, _request, reply) => void fail(error, reply, parts.log),
+  }).withTypeProvider<ZodTypes>()
+  compileSchemas(app)
+  guard(app, parts)
+  await prepare?.(app)
+  const offered = countMethods(app)
+  addRoutes(app, parts)
+  await app.after()
+  refuseOtherMethods(app, offered)
+  await app.ready()
+  return app
+}
+
+/** Requests are checked by zod; answers are sent as they are. */
+function compileSchemas(app: App): void {
+  app.setValidatorCompiler<z.ZodType>(({ schema, httpPart }) => (data: unknown) => {
+    const checked = schema.safeParse(data)
+    if (checked.success) return { value: checked.data }
+    return { error: new RequestError(400, 'SLUICE_BAD_REQUEST', mistakes(httpPart ?? 'request', checked.error)) }
+  })
+  app.setSerializerCompiler(() => JSON.stringify)
+}
+
+function mistakes(part: string, error: z.ZodError): string {
+  return error.issues
+    .map((issue) => `${[part, ...issue.path.map(String)].join('.')}: ${issue.message.toLowerCase()}`)
+    .join('; ')
+}
+
+function guard(app: App, parts: AppParts): void {
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers(SECURITY_HEADERS)
+    checkAccess(parts.access, request.raw)
+  })
+  app.setErrorHandler((error, _request, reply) => fail(error, reply, parts.log))
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0]
+    return fail(new RequestError(404, 'SLUICE_NOT_FOUND', `there is nothing at ${path}`), reply, parts.log)
+  })
+}
+
+function addRoutes(app: App, parts: AppParts): void {
+  healthRoutes(app, parts)
+  deviceRoutes(app, parts)
+  commandRoutes(app, parts)
+  outboxRoutes(app, parts)
+  ledgerRoutes(app, parts)
+  eventRoutes(app, parts)
+  telemetryRoutes(app, parts)
+  pageRoutes(app, parts)
+}
+
+function countMethods(app: App): Map<string, Set<string>> {
+  const offered = new Map<string, Set<string>>()
+  app.addHook('onRoute', (route) => {
+    const methods = offered.get(route.url) ?? new Set()
+    for (const method of [route.method].flat()) methods.add(method)
+    offered.set(route.url, methods)
+  })
+  return offered
+}
+
+/** A known path asked with a method it does not have is 405, not 404. */
+function refuseOtherMethods(app: App, offered: ReadonlyMap<string, ReadonlySet<string>>): void {
+  for (const [url, methods] of [...offered]) {
+    const allow = [...methods].join(', ')
+    const refuse = async (request: { method: string }, reply: { header(name: string, value: string): unknown }) => {
+      reply.header('allow', allow)
+      throw new RequestError(405, 'SLUICE_METHOD_NOT_ALLOWED', `${request.method} is not for this path, but ${allow}`)
+    }
+    const rest = METHODS.filter((method) => !methods.has(method))
+    app.route({ method: rest, url, schema: { hide: true }, onRequest: refuse, handler: refuse })
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * `GET /api/events`: server-sent events (WHATWG HTML, section 9.2).
+ *
+ * Each event has a type and one line of JSON. A comment every 15 s keeps proxies and idle time-outs quiet. A reader
+ * slower than what happens loses events, never the gateway its memory: beyond `BUFFER` bytes waiting in its connection
+ * events are counted instead of queued, and when it has caught up an event `dropped` says how many.
+ */
+import type { ServerResponse } from 'node:http'
+import { z } from 'zod'
+import { BusyError } from '../../errors.ts'
+import type { App, AppParts } from '../app.ts'
+import { SECURITY_HEADERS } from '../headers.ts'
+import { EVENT_TYPES, type EventType } from '../live.ts'
+
+const BUFFER = 256 * 1024
+const HEARTBEAT = 15_000
+const STATUS_EVERY = 1000
+const MAX_READERS = 64
+
+const query = z.object({
+  types: z
+    .string()
+    .max(256)
+    .transform((text) => text.split(',').map((type) => type.trim()))
+    .pipe(z.array(z.enum(EVENT_TYPES)))
+    .optional()
+    .describe(`comma-separated, of ${EVENT_TYPES.join(', ')}; default all`),
+  match: z
+    .string()
+    .max(512)
+    .optional()
+    .describe('glob over device ids, or an MQTT filter over telemetry/{device}/{stream}'),
+})
+
+export function eventRoutes(app: App, parts: AppParts): void {
+  const readers = new Set<Reader>()
+  app.addHook('preClose', (done) => {
+    for (const reader of readers) reader.close()
+    done()
+  })
+
+  const schema = { tags: ['events'], summary: 'What happens, live (server-sent events)', querystring: query }
+  app.get('/api/events', { schema, exposeHeadRoute: false }, (request, reply) => {
+    if (readers.size >= MAX_READERS) throw new BusyError('SLUICE_TOO_MANY_READERS', `${MAX_READERS} readers already`)
+    reply.hijack()
+    const types = new Set<EventType>(request.query.types ?? EVENT_TYPES)
+    const reader = serve(parts, reply.raw, types, request.query.match)
+    readers.add(reader)
+    reply.raw.once('close', () => {
+      readers.delete(reader)
+      reader.close()
+    })
+  })
+}
+
+interface Reader {
+  close(): void
+}
+
+function serve(parts: AppParts, response: ServerResponse, types: ReadonlySet<EventType>, match?: string): Reader {
+  const { api, clock, pulse } = parts
+  response.writeHead(200, {
+    ...SECURITY_HEADERS,
+    'content-type': 'text/event-stream; charset=utf-8',
+    'x-accel-buffering': 'no',
+  })
+  const send = createSender(response)
+  const status = () => send('status', { ...api.status(), stages: pulse.stages() })
+  if (types.has('ready'))
+    send('ready', { gateway: api.gateway, version: api.version, now: new Date(clock.now()).toISOString() })
+  if (types.has('status')) status()
+  const stops = [api.subscribe({ types, match }, (event) => send(event.type, event.data))]
+  const heartbeat = clock.every(HEARTBEAT, () => response.writableNeedDrain || response.write(': still here\n\n'))
+  stops.push(() => heartbeat.cancel())
+  if (types.has('status')) {
+    const timer = clock.every(STATUS_EVERY, status)
+    stops.push(() => timer.cancel())
+  }
+  return {
+    close() {
+      for (const stop of stops.splice(0)) stop()
+      response.end()
+    },
+  }
+}
+
+/** Writes events as long as the reader keeps up, and counts them while it does not. */
+function createSender(response: ServerResponse): (type: string, data: object) => void {
+  let dropped = 0
+  const write = (type: string, data: object) => response.write(`event: ${type}\ndata: ${JSON.stringify(data)}\n\n`)
+  const confess = () => {
+    if (dropped === 0 || response.writableLength > BUFFER / 2) return
+    write('dropped', { count: dropped })
+    dropped = 0
+  }
+  response.on('drain', confess)
+  return (type, data) => {
+    confess()
+    if (dropped > 0 || response.writableLength > BUFFER) dropped++
+    else write(type, data)
+  }
+}

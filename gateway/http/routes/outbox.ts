@@ -1,0 +1,85 @@
+import { Readable } from 'node:stream'
+import { RequestError } from '../../errors.ts'
+import type { App, AppParts } from '../app.ts'
+import * as schemas from '../schemas.ts'
+
+/** What waits to go upstream: looking, trying again, giving up, taking a copy. */
+export function outboxRoutes(app: App, { api }: AppParts): void {
+  app.get(
+    '/api/outbox',
+    { schema: { tags: ['outbox'], summary: 'What waits, per upstream', response: { 200: schemas.outbox } } },
+    async () => api.outbox(),
+  )
+
+  app.post(
+    '/api/outbox/:sink/retry',
+    {
+      schema: {
+        tags: ['outbox'],
+        summary: 'Try now',
+        params: schemas.sinkParams,
+        response: { 200: schemas.outboxSink, 404: schemas.failure },
+      },
+    },
+    async (request) => found(await api.retrySink(request.params.sink), request.params.sink),
+  )
+
+  app.post(
+    '/api/outbox/:sink/skip',
+    {
+      schema: {
+        tags: ['outbox'],
+        summary: 'Give up what waits; recorded as a gap',
+        params: schemas.sinkParams,
+        body: schemas.skipRequest,
+        response: { 200: schemas.skipped, 404: schemas.failure },
+      },
+    },
+    async (request) => {
+      const { sink } = request.params
+      return { skipped: found(await api.skipSink(sink, request.body ?? {}), sink) }
+    },
+  )
+
+  app.get(
+    '/api/outbox/:sink/export',
+    {
+      schema: {
+        tags: ['outbox'],
+        summary: 'A copy of what waits, one JSON record per line',
+        params: schemas.sinkParams,
+        querystring: schemas.exportQuery,
+      },
+    },
+    async (request, reply) => {
+      const { sink } = request.params
+      const records = found(api.exportSink(sink, request.query.class), sink)
+      return reply
+        .type('application/x-ndjson; charset=utf-8')
+        .send(Readable.from(lines(records), { objectMode: false }))
+    },
+  )
+}
+
+const PIECE = 64 * 1024
+const NEWLINE = Buffer.from('\n')
+
+/** Joins records into pieces, so that a small record is not a write of its own. */
+async function* lines(records: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let waiting: Buffer[] = []
+  let size = 0
+  for await (const record of records) {
+    waiting.push(record, NEWLINE)
+    size += record.length + 1
+    if (size < PIECE) continue
+    yield Buffer.concat(waiting, size)
+    waiting = []
+    size = 0
+  }
+  if (size > 0) yield Buffer.concat(waiting, size)
+}
+
+function found<T>(value: T | undefined, sink: string): T {
+  if (value === undefined) throw new RequestError(404, 'SLUICE_UNKNOWN_UPSTREAM', `no upstream is named ${sink}`)
+  return value
+}

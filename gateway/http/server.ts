@@ -1,0 +1,176 @@
+/** Listens. One application may listen on several addresses; each has its own server with the same limits. */
+import { createHash, X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { Clock } from '../clock.ts'
+import { reasonOf, StartError } from '../errors.ts'
+import type { PluginLog } from '../plugin.ts'
+import type { Api } from './api.ts'
+import { createApp, type Dashboard } from './app.ts'
+import { parserFailure } from './failures.ts'
+import { createPulse } from './pulse.ts'
+
+export interface Listen {
+  readonly host: string
+  /** 0 picks a free one. */
+  readonly port: number
+}
+
+export interface HttpOptions {
+  readonly listen: readonly Listen[]
+  /** Asked at each request, so that a reload takes effect. */
+  readonly token: () => string | undefined
+  /** Lets the local command line in; random, in runtime.json. */
+  readonly secret: string
+  readonly tls?: { readonly certFile: string; readonly keyFile: string }
+  /** Largest body, bytes; default 1 MiB. */
+  readonly maxBody?: number
+  /** Largest number of connections; default 1024. */
+  readonly maxConnections?: number
+  /** How long a stage with work may make no progress until `/healthz` says so, ms; default 30 s. */
+  readonly patience?: number
+}
+
+export interface HttpParts {
+  readonly options: HttpOptions
+  readonly api: Api
+  readonly clock: Clock
+  readonly log: PluginLog
+  readonly dashboard?: Dashboard | undefined
+}
+
+export interface HttpServer {
+  /** Where it listens, in the order of `options.listen`. */
+  readonly addresses: readonly Listen[]
+  /** SHA-256 of the TLS certificate, hexadecimal; undefined without TLS. */
+  readonly fingerprint: string | undefined
+  /** Ends event streams, lets requests in flight finish for a second, then closes what is left. */
+  stop(): Promise<void>
+}
+
+/** Slowest that a request may arrive: its head, and the whole of it, ms. */
+const HEADERS_TIMEOUT = 10_000
+const REQUEST_TIMEOUT = 30_000
+const KEEP_ALIVE = 65_000
+/** A connection on which nothing moves, in either direction, ms. Event streams move: they have heartbeats. */
+const IDLE = 120_000
+const GRACE = 1000
+
+/** @throws StartError a port is in use or refused, or a certificate cannot be read */
+export async function startHttp(parts: HttpParts): Promise<HttpServer> {
+  const { options, clock } = parts
+  const tls = options.tls && readTls(options.tls)
+  const pulse = createPulse(clock, () => parts.api.numbers(), options.patience)
+  const app = await createApp({
+    api: parts.api,
+    access: { token: options.token, secret: options.secret, hosts: options.listen.map((listen) => listen.host) },
+    clock,
+    log: parts.log,
+    pulse,
+    maxBody: options.maxBody ?? 1024 * 1024,
+    dashboard: parts.dashboard,
+  })
+  const servers: Server[] = []
+  const stop = async () => {
+    pulse.stop()
+    const gone = Promise.all(servers.map(closed))
+    await app.close()
+    for (const server of servers) server.closeIdleConnections()
+    const cut = clock.after(GRACE, () => {
+      for (const server of servers) server.closeAllConnections()
+    })
+    await gone
+    cut.cancel()
+  }
+  try {
+    for (const listen of options.listen) servers.push(await openServer(app.routing, listen, tls, options))
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return { addresses: servers.map(addressOf), fingerprint: tls?.fingerprint, stop }
+}
+
+interface Tls {
+  readonly cert: Buffer
+  readonly key: Buffer
+  readonly fingerprint: string
+}
+
+function readTls(files: { certFile: string; keyFile: string }): Tls {
+  const read = (file: string): Buffer => {
+    try {
+      return readFileSync(file)
+    } catch (error) {
+      throw new StartError('SLUICE_CERTIFICATE', `http: cannot read ${file}: ${reasonOf(error)}`, { cause: error })
+    }
+  }
+  const cert = read(files.certFile)
+  const key = read(files.keyFile)
+  try {
+    const fingerprint = createHash('sha256').update(new X509Certificate(cert).raw).digest('hex')
+    return { cert, key, fingerprint }
+  } catch (error) {
+    const message = `http: ${files.certFile} is not a certificate: ${reasonOf(error)}`
+    throw new StartError('SLUICE_CERTIFICATE', message, { cause: error })
+  }
+}
+
+function openServer(routing: RequestListener, listen: Listen, tls: Tls | undefined, options: HttpOptions) {
+  const server = createLimited(routing, tls)
+  server.maxConnections = options.maxConnections ?? 1024
+  server.on('clientError', answerParserFailure)
+  return new Promise<Server>((resolve, reject) => {
+    server.once('error', (error) => reject(listenFailure(listen, error)))
+    server.listen({ host: listen.host, port: listen.port }, () => resolve(server))
+  })
+}
+
+function createLimited(routing: RequestListener, tls: Tls | undefined): Server {
+  const limits = {
+    maxHeaderSize: 16 * 1024,
+    headersTimeout: HEADERS_TIMEOUT,
+    requestTimeout: REQUEST_TIMEOUT,
+    keepAliveTimeout: KEEP_ALIVE,
+    connectionsCheckingInterval: 5000,
+    noDelay: true,
+  }
+  const server = tls ? tlsServer({ ...limits, ...tls }, routing) : createServer(limits, routing)
+  server.setTimeout(IDLE)
+  return server
+}
+
+function tlsServer(options: Parameters<typeof createTlsServer>[0] & Tls, routing: RequestListener): Server {
+  try {
+    return createTlsServer({ ...options, minVersion: 'TLSv1.2' }, routing)
+  } catch (error) {
+    throw new StartError('SLUICE_CERTIFICATE', `http: certificate and key do not fit: ${reasonOf(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+function answerParserFailure(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy()
+  else socket.end(parserFailure(error.code), () => socket.destroy())
+}
+
+function listenFailure(listen: Listen, error: NodeJS.ErrnoException): StartError {
+  const where = `port ${listen.port} on ${listen.host}`
+  if (error.code === 'EADDRINUSE')
+    return new StartError('SLUICE_PORT_IN_USE', `http: ${where} is in use`, { cause: error })
+  return new StartError('SLUICE_LISTEN', `http: cannot listen on ${where}: ${error.message}`, { cause: error })
+}
+
+function addressOf(server: Server): Listen {
+  const { address, port } = server.address() as AddressInfo
+  return { host: address, port }
+}
+
+/** Resolves when the server and the last of its connections are gone. */
+function closed(server: Server): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()))
+}
