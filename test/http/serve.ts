@@ -65,7 +65,14 @@ export async function serve(options: Partial<HttpOptions> = {}, clock: Clock = n
 export function ask(port: number, method: string, path: string, { headers, body }: Ask = {}): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const sending = request(
-      { host: '127.0.0.1', port, method, path, headers: { ...length(body), ...headers }, agent: false },
+      {
+        host: '127.0.0.1',
+        port,
+        method,
+        path,
+        headers: headers?.['transfer-encoding'] ? headers : { ...length(body), ...headers },
+        agent: false,
+      },
       (response) => {
         const pieces: Buffer[] = []
         response.on('data', (piece: Buffer) => pieces.push(piece))

@@ -64,6 +64,7 @@ function serve(parts: AppParts, response: ServerResponse, types: ReadonlySet<Eve
     'content-type': 'text/event-stream; charset=utf-8',
     'x-accel-buffering': 'no',
   })
+  response.flushHeaders()
   const send = createSender(response)
   const status = () => send('status', { ...api.status(), stages: pulse.stages() })
   if (types.has('ready'))

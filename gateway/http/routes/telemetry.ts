@@ -21,6 +21,10 @@ export function telemetryRoutes(app: App, parts: AppParts): void {
   // A scope of its own: here, and only here, any content type is taken unparsed.
   app.register(async (scope: App) => {
     scope.removeAllContentTypeParsers()
+    // Fastify refuses what is no proper media type before it looks for a parser; sensors are not that proper.
+    scope.addHook('onRequest', async ({ raw }) => {
+      if (raw.headers['content-type'] !== undefined) raw.headers['content-type'] = 'application/octet-stream'
+    })
     scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
     for (const url of ['/api/telemetry/:device', '/api/telemetry/:device/:stream']) {
       const schema = { tags: ['telemetry'], summary: 'One message of a device', params, response }
@@ -29,7 +33,7 @@ export function telemetryRoutes(app: App, parts: AppParts): void {
         refuseEncoding(headers['content-encoding'])
         const topic = topicOf(request.params.device, request.params.stream)
         const bytes = Buffer.isBuffer(body) ? body : Buffer.alloc(0)
-        const taking = parts.api.telemetry(topic, bytes, contentTypeOf(headers['content-type']))
+        const taking = parts.api.telemetry(topic, bytes, contentTypeOf(request.raw.rawHeaders))
         const { dead } = await inTime(parts.clock, taking)
         if (dead !== undefined) throw new RequestError(400, 'SLUICE_DECODE', dead)
         return reply.code(204).send()
@@ -54,8 +58,9 @@ function refuseEncoding(encoding: string | undefined): void {
 }
 
 /** What clients send without being asked says nothing of the body. */
-function contentTypeOf(type: string | undefined): string | undefined {
-  const bare = type?.split(';', 1)[0]?.trim().toLowerCase()
+function contentTypeOf(rawHeaders: readonly string[]): string | undefined {
+  const at = rawHeaders.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-type')
+  const bare = at < 0 ? undefined : rawHeaders[at + 1]?.split(';', 1)[0]?.trim().toLowerCase()
   return bare === 'application/x-www-form-urlencoded' || bare === 'application/octet-stream' ? undefined : bare
 }
 
