@@ -1,0 +1,195 @@
+/** `kill -9` at random moments under load, with an uplink that comes and goes; everything is checked at the end. */
+import { seeded } from '../../examples/random.ts'
+import { createSite, type GatewayProcess, runCommand } from '../support/gateway-process.ts'
+import { createPromises, deviceName, type Promises, publish, READINGS_PER_WINDOW } from './devices.ts'
+import { holes, type Receiver, startReceiver } from './receiver.ts'
+
+export interface Outcome {
+  readonly sent: number
+  readonly acknowledged: number
+  readonly records: number
+  readonly repeats: number
+  /** What was broken, in words; empty when every promise was kept. */
+  readonly failures: readonly string[]
+}
+
+const DEVICES = 20
+const WINDOW = 10_000
+/** How long the end may take: the last windows must arrive. */
+const FINISH = 60_000
+
+export async function killCycles(cycles: number, seed: number, progress: (text: string) => void): Promise<Outcome> {
+  const random = seeded(seed)
+  const receiver = await startReceiver()
+  const site = createSite(config(receiver.port))
+  const promises = createPromises(DEVICES)
+  // A whole window, so that reading n is in window n / 10.
+  const base = Math.floor((Date.now() - 48 * 3_600_000) / WINDOW) * WINDOW
+  try {
+    for (let cycle = 0; cycle < cycles; cycle++) {
+      const gateway = await site.start()
+      await loadAndKill(gateway, receiver, promises, base, random)
+      progress(`cycle ${cycle + 1}/${cycles}: ${total(promises.sent)} sent`)
+    }
+    receiver.mood = 'up'
+    const failures = await finish(await site.start(), receiver, promises, base)
+    const audit = await runCommand(['audit', '--data', site.data])
+    if (audit.code !== 0) failures.push(`audit exits ${audit.code}: ${audit.out}${audit.err}`)
+    return {
+      sent: total(promises.sent),
+      acknowledged: total(promises.acknowledged.map((set) => set.size)),
+      records: total([...receiver.logs.values()].map((log) => log.size)),
+      repeats: receiver.repeats.count,
+      failures,
+    }
+  } finally {
+    await receiver.close()
+    site.remove()
+  }
+}
+
+function config(upstream: number): object {
+  return {
+    gateway: { id: 'crash' },
+    mqtt: { listen: '127.0.0.1:0' },
+    http: { listen: '127.0.0.1:0' },
+    decode: [{ topic: 'telemetry/{device}', time: 't' }],
+    windows: {
+      'per-device': { tumbling: '10s', by: ['device'], idle: '10m' },
+      sliding: { hopping: { size: '30s', slide: '10s' }, by: ['device'], idle: '10m' },
+    },
+    upstreams: { test: { http: { url: `http://127.0.0.1:${upstream}/` }, batch: { age: '50ms' } } },
+    log: { level: 'warn' },
+  }
+}
+
+async function loadAndKill(
+  gateway: GatewayProcess,
+  receiver: Receiver,
+  promises: Promises,
+  base: number,
+  random: () => number,
+): Promise<void> {
+  const sender = await publish(gateway.ports.mqtt as number, promises, base)
+  const moods = ['up', 'up', 'down', 'forgetful'] as const
+  receiver.mood = moods[Math.floor(random() * moods.length)] ?? 'up'
+  // The moment of the crash is the experiment itself, so this waits for time.
+  await new Promise((resolve) => setTimeout(resolve, 30 + random() * 500))
+  await gateway.kill('SIGKILL')
+  await sender.ended
+}
+
+async function finish(
+  gateway: GatewayProcess,
+  receiver: Receiver,
+  promises: Promises,
+  base: number,
+): Promise<string[]> {
+  // A reading three windows past each device's last closes all that was open.
+  const highest = Math.max(...promises.sent)
+  for (let device = 0; device < DEVICES; device++) {
+    promises.sent[device] = (Math.floor(highest / READINGS_PER_WINDOW) + 4) * READINGS_PER_WINDOW
+  }
+  const lastWindow = base + (Math.floor(highest / READINGS_PER_WINDOW) + 1) * WINDOW
+  const sender = await publish(gateway.ports.mqtt as number, promises, base, DEVICES)
+  await sender.finish()
+  sender.destroy()
+  const deadline = performance.now() + FINISH
+  while (performance.now() < deadline && !complete(receiver, promises, base, lastWindow)) {
+    await Promise.race([receiver.next(), new Promise((resolve) => setTimeout(resolve, 200))])
+  }
+  const failures = verify(receiver, promises, base, lastWindow)
+  const code = await gateway.kill('SIGTERM')
+  if (code !== 0) failures.push(`SIGTERM: exit ${code}`)
+  return failures
+}
+
+interface WindowOf {
+  readonly window: string
+  readonly key: { readonly device: string }
+  readonly start: string
+  readonly count: number
+  readonly fields: { readonly v: { readonly sum: number; readonly count: number } }
+}
+
+function windowsOf(receiver: Receiver): Map<string, WindowOf[]> {
+  const windows = new Map<string, WindowOf[]>()
+  for (const [name, log] of receiver.logs) {
+    if (!name.startsWith('result')) continue
+    for (const record of log.values()) {
+      if (record.kind !== 'window') continue
+      const window = record as unknown as WindowOf
+      const key = `${window.window} ${window.key.device} ${Date.parse(window.start)}`
+      windows.set(key, [...(windows.get(key) ?? []), window])
+    }
+  }
+  return windows
+}
+
+/** Readings of one device that must be in the window that starts at `start`, or may be. */
+function expected(promises: Promises, device: number, from: number): { must: number[]; may: number[] } {
+  const must: number[] = []
+  const may: number[] = []
+  for (let n = from; n < from + READINGS_PER_WINDOW; n++) {
+    if (promises.acknowledged[device]?.has(n)) must.push(n)
+    else if (n < (promises.sent[device] as number)) may.push(n)
+  }
+  return { must, may }
+}
+
+function complete(receiver: Receiver, promises: Promises, base: number, lastWindow: number): boolean {
+  const windows = windowsOf(receiver)
+  for (let device = 0; device < DEVICES; device++) {
+    for (let start = lastWindow - WINDOW; start >= base; start -= WINDOW) {
+      const { must } = expected(promises, device, (start - base) / 1000)
+      if (must.length === 0) continue
+      if (!windows.has(`per-device ${deviceName(device)} ${start}`)) return false
+    }
+  }
+  return true
+}
+
+function verify(receiver: Receiver, promises: Promises, base: number, lastWindow: number): string[] {
+  const failures: string[] = [...receiver.changed]
+  for (const [name, log] of receiver.logs) {
+    const missing = holes(log)
+    if (missing.length > 0) failures.push(`${name}: no record and no gap for ${missing.slice(0, 5).join(', ')}…`)
+  }
+  const epochs = [...receiver.logs.keys()].filter((name) => name.startsWith('result'))
+  if (epochs.length !== 1) failures.push(`results came under ${epochs.length} epochs`)
+  const windows = windowsOf(receiver)
+  for (const [key, records] of windows) {
+    if (records.length > 1) failures.push(`${key} was emitted ${records.length} times`)
+  }
+  for (let device = 0; device < DEVICES; device++) {
+    for (let start = base; start < lastWindow; start += WINDOW) {
+      const record = windows.get(`per-device ${deviceName(device)} ${start}`)?.[0]
+      failures.push(...verifyWindow(record, promises, device, (start - base) / 1000))
+    }
+  }
+  return failures
+}
+
+function verifyWindow(record: WindowOf | undefined, promises: Promises, device: number, from: number): string[] {
+  const { must, may } = expected(promises, device, from)
+  const failures: string[] = []
+  let sum = record?.fields.v.sum ?? 0
+  let counted = 0
+  for (let n = from; n < from + READINGS_PER_WINDOW; n++) {
+    const times = sum % 4
+    sum = Math.floor(sum / 4)
+    counted += times
+    if (times > 1) failures.push(`${deviceName(device)} reading ${n} was counted ${times} times`)
+    if (times === 0 && must.includes(n))
+      failures.push(`${deviceName(device)} reading ${n} was acknowledged and is lost`)
+    if (times > 0 && !must.includes(n) && !may.includes(n))
+      failures.push(`${deviceName(device)} reading ${n} was never sent`)
+  }
+  if (record && record.count !== counted)
+    failures.push(`${deviceName(device)} window ${from}: count ${record.count}, sum says ${counted}`)
+  return failures
+}
+
+function total(numbers: readonly number[]): number {
+  return numbers.reduce((sum, number) => sum + number, 0)
+}
