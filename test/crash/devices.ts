@@ -9,6 +9,7 @@ import { connect, type Socket } from 'node:net'
 import { generate } from 'mqtt-packet'
 
 export const READINGS_PER_WINDOW = 10
+const IN_FLIGHT = 60
 
 export interface Promises {
   /** Readings sent, per device: numbers 0 … sent-1. */
@@ -44,46 +45,48 @@ function packet(device: number, n: number, base: number): Buffer {
 export interface Sender {
   /** Resolves when the connection ended, for whatever reason. */
   readonly ended: Promise<void>
-  /** Sends no more and resolves when everything sent was acknowledged, or the connection ended. */
-  finish(): Promise<void>
+  /** Resolves when `limit` messages were acknowledged, or the connection ended. */
+  readonly finished: Promise<void>
   destroy(): void
 }
 
-/** One connection that publishes for all devices in turn, keeping at most `inFlight` unacknowledged. */
-export async function publish(port: number, promises: Promises, base: number, inFlight = 60): Promise<Sender> {
+/** One connection that publishes for all devices in turn, keeping at most 60 unacknowledged, `limit` in all. */
+export async function publish(port: number, promises: Promises, base: number, limit = Infinity): Promise<Sender> {
   const socket = connect(port, '127.0.0.1')
   await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject))
   const clientId = `crash-sender-${port}-${promises.sent.reduce((a, b) => a + b, 0)}`
   socket.write(
     generate({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, clean: true, clientId, keepalive: 60 }),
   )
-  return start(socket, promises, base, inFlight)
+  return start(socket, promises, base, limit)
 }
 
-function start(socket: Socket, promises: Promises, base: number, inFlight: number): Sender {
+function start(socket: Socket, promises: Promises, base: number, limit: number): Sender {
   const waiting: { device: number; n: number }[] = []
   const devices = promises.sent.length
   let turn = 0
-  let stopping = false
   let connected = false
   let bytes = Buffer.alloc(0)
-  let drained: () => void = () => undefined
+  let acknowledgeAll: () => void = () => undefined
+  const finished = new Promise<void>((resolve) => {
+    acknowledgeAll = resolve
+  })
   const ended = new Promise<void>((resolve) => {
     socket.on('error', () => undefined)
     socket.on('close', () => {
-      drained()
+      acknowledgeAll()
       resolve()
     })
   })
   const fill = () => {
-    while (connected && !stopping && waiting.length < inFlight) {
+    while (connected && turn < limit && waiting.length < IN_FLIGHT) {
       const device = turn++ % devices
       const n = promises.sent[device] as number
       promises.sent[device] = n + 1
       waiting.push({ device, n })
       socket.write(packet(device, n, base))
     }
-    if (stopping && waiting.length === 0) drained()
+    if (turn >= limit && waiting.length === 0) acknowledgeAll()
   }
   socket.on('data', (chunk) => {
     bytes = Buffer.concat([bytes, chunk])
@@ -97,15 +100,5 @@ function start(socket: Socket, promises: Promises, base: number, inFlight: numbe
     }
     fill()
   })
-  return {
-    ended,
-    finish: () =>
-      new Promise((resolve) => {
-        drained = resolve
-        stopping = true
-        fill()
-        if (socket.destroyed) resolve()
-      }),
-    destroy: () => socket.destroy(),
-  }
+  return { ended, finished, destroy: () => socket.destroy() }
 }

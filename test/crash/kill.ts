@@ -92,7 +92,7 @@ async function finish(
   }
   const lastWindow = base + (Math.floor(highest / READINGS_PER_WINDOW) + 1) * WINDOW
   const sender = await publish(gateway.ports.mqtt as number, promises, base, DEVICES)
-  await sender.finish()
+  await sender.finished
   sender.destroy()
   const deadline = performance.now() + FINISH
   while (performance.now() < deadline && !complete(receiver, promises, base, lastWindow)) {
