@@ -1,0 +1,98 @@
+/** The `Emit` that a plugin's source is given, and the queue of those who wait for the journal. */
+import type { Clock } from '../clock.ts'
+import { BusyError } from '../errors.ts'
+import type { Durability, Journal } from '../journal/journal.ts'
+import type { Message } from '../message.ts'
+import type { Emit, Settled } from '../plugin.ts'
+import { type Intake, NO_ROOM, type SourceState } from './intake.ts'
+
+/**
+ * What a plugin's source is given.
+ *
+ * @param settle calls back when the journal covers an entry, in order
+ */
+export function createEmit(intake: Intake, source: SourceState, clock: Clock, settle: Settler): Emit {
+  const offer = (message: Message, settled: Settled): boolean => {
+    const origin = intake.origin(message.topic)
+    const bytes = bufferOf(message.payload)
+    const received = message.received ?? clock.now()
+    const entry = intake.take(source, origin, bytes, 0, bytes.length, message.contentType, Math.floor(received), true)
+    if (entry === NO_ROOM) return false
+    settle.add(entry, source.durability, settled)
+    return true
+  }
+  const room = () => new Promise<void>((resolve) => settle.whenRoom(resolve))
+  const emit = async (message: Message): Promise<void> => {
+    for (;;) {
+      let failed: Error | null = null
+      const taken = await new Promise<boolean>((resolve) => {
+        const offered = offer(message, (error) => {
+          failed = error
+          resolve(true)
+        })
+        if (!offered) resolve(false)
+      })
+      if (failed) throw failed
+      if (taken) return
+      await room()
+    }
+  }
+  return Object.assign(emit, { offer, room })
+}
+
+function bufferOf(payload: Uint8Array): Buffer {
+  return Buffer.isBuffer(payload) ? payload : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
+}
+
+interface Waiting {
+  readonly entry: number
+  readonly settled: Settled
+}
+
+/** Calls back, in order, as the journal comes to cover entries. */
+export class Settler {
+  readonly #journal: Journal
+  readonly #intake: Intake
+  readonly #fsync: Waiting[] = []
+  readonly #interval: Waiting[] = []
+  #rooms: (() => void)[] = []
+
+  constructor(journal: Journal, intake: Intake) {
+    this.#journal = journal
+    this.#intake = intake
+    journal.onDurable((durable) => run(this.#fsync, durable))
+    journal.onWritten((written) => run(this.#interval, written))
+    intake.onRoom(() => this.#room())
+  }
+
+  add(entry: number, durability: Durability, settled: Settled): void {
+    const covered = durability === 'interval' ? this.#journal.written : this.#journal.durable
+    if (entry <= covered) settled(null)
+    else (durability === 'interval' ? this.#interval : this.#fsync).push({ entry, settled })
+  }
+
+  whenRoom(callback: () => void): void {
+    if (this.#intake.full) this.#rooms.push(callback)
+    else callback()
+  }
+
+  /** The gateway stops: whoever still waits must send again. */
+  abandon(): void {
+    const error = new BusyError('SLUICE_STOPPING', 'the gateway is stopping')
+    for (const waiting of [...this.#fsync.splice(0), ...this.#interval.splice(0)]) waiting.settled(error)
+    this.#room()
+  }
+
+  #room(): void {
+    const rooms = this.#rooms
+    this.#rooms = []
+    for (const callback of rooms) callback()
+  }
+}
+
+function run(queue: Waiting[], covered: number): void {
+  let n = 0
+  while (n < queue.length && (queue[n] as Waiting).entry <= covered) n++
+  if (n === 0) return
+  for (const waiting of queue.splice(0, n)) waiting.settled(null)
+}

@@ -1,0 +1,203 @@
+/**
+ * The way into the journal, for every source.
+ *
+ *   bytes ─▶ reserve room in the journal's buffer ─▶ copy ─▶ process (decode, windows, rules) ─▶ verdict ─▶ entry number
+ *                    │ no room                                                                        │
+ *                    ▼                                                                                ▼
+ *            the source stops reading                                              settled when the journal covers it
+ *
+ * Nothing is allocated per message on the way from the broker's lane: a topic is looked up once (`Origin`), the bytes
+ * are copied once, and the decoder reads them where they arrived.
+ */
+import type { Clock } from '../clock.ts'
+import type { Decoder, Route } from '../decode/decoder.ts'
+import { type Control, encodeControl, messageLength, setDead, setVerdict, UNSYNCED, writeHead } from '../journal/entry.ts'
+import type { SourceLedger } from '../journal/ledger.ts'
+import type { Durability, Journal } from '../journal/journal.ts'
+import { DEAD_LETTER, type Pipeline } from '../pipeline.ts'
+
+/** A topic as one source carries it: what the lane keeps per distinct topic. */
+export interface Origin {
+  readonly topic: string
+  readonly topicBytes: Buffer
+  route: Route | null
+}
+
+/** One source's access to the journal. */
+export interface SourceState {
+  readonly name: string
+  readonly index: number
+  readonly durability: Durability
+  readonly ledger: SourceLedger
+  /** Dropped for want of room and not yet journaled as a gap. */
+  overflow: { count: number; from: number; to: number } | undefined
+}
+
+export interface IntakeParts {
+  readonly journal: Journal
+  readonly pipeline: Pipeline
+  readonly clock: Clock
+  decoder: Decoder
+  /** False until the wall clock is known to be right. */
+  readonly synced: () => boolean
+  /** True while records wait for room in the outbox and policy says to hold the senders back. */
+  readonly blocked: () => boolean
+}
+
+export const NO_ROOM = -1
+/** Taken; nothing to wait for. */
+export const SETTLED = 0
+
+const MAX_ORIGINS = 200_000
+
+export class Intake {
+  readonly #parts: IntakeParts
+  readonly #origins = new Map<string, Origin>()
+  readonly #roomListeners: (() => void)[] = []
+  #full = false
+
+  constructor(parts: IntakeParts) {
+    this.#parts = parts
+    parts.journal.onRoom(() => this.checkRoom())
+  }
+
+  /** True while nothing is taken. */
+  get full(): boolean {
+    return this.#full
+  }
+
+  /** Makes a source known to the journal; its name is journaled once and for all. */
+  source(name: string, durability: Durability): SourceState {
+    const { pipeline } = this.#parts
+    let index = pipeline.sourceIndex(name)
+    if (index < 0) {
+      index = pipeline.sourceCount
+      this.control({ type: 'source', index, name })
+    }
+    return { name, index, durability, ledger: pipeline.ledger(name), overflow: undefined }
+  }
+
+  /** Journals a control entry and acts on it. False when there is no room now. */
+  control(control: Control): boolean {
+    const entry = this.#parts.journal.append(encodeControl(control))
+    if (entry < 0) return false
+    this.#parts.pipeline.control(entry, control)
+    return true
+  }
+
+  /** What a topic means, worked out once per distinct topic. */
+  origin(topic: string): Origin {
+    const known = this.#origins.get(topic)
+    if (known) return known
+    if (this.#origins.size >= MAX_ORIGINS) this.#origins.clear()
+    const origin = { topic, topicBytes: Buffer.from(topic), route: this.#parts.decoder.route(topic) }
+    this.#origins.set(topic, origin)
+    return origin
+  }
+
+  /** New decode rules: every topic is looked at again. */
+  replaceDecoder(decoder: Decoder): void {
+    this.#parts.decoder = decoder
+    this.#origins.clear()
+  }
+
+  /**
+   * Takes one message; `waits` when somebody waits for it to be durable.
+   *
+   * @returns the entry to wait for, SETTLED, or NO_ROOM
+   */
+  take(
+    source: SourceState,
+    origin: Origin,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    contentType: string | undefined,
+    received: number,
+    waits: boolean,
+  ): number {
+    if (this.#full) return NO_ROOM
+    const { journal, pipeline } = this.#parts
+    const synced = this.#parts.synced()
+    if (source.durability === 'none') {
+      return this.#takeUnjournaled(source, origin, bytes, start, end, contentType, received, synced)
+    }
+    const { topicBytes } = origin
+    const at = journal.reserve(messageLength(topicBytes.length, end - start, contentType), source.durability)
+    if (at < 0) {
+      this.#full = true
+      return NO_ROOM
+    }
+    const { buffer, last: entry } = journal
+    const flags = synced ? 0 : UNSYNCED
+    const body = writeHead(buffer, at, flags, source.index, received, topicBytes, contentType)
+    bytes.copy(buffer, body, start, end)
+    const { route, topic } = origin
+    const readings = pipeline.message(entry, route, source.ledger, topic, bytes, start, end, contentType, received, synced)
+    if (readings === DEAD_LETTER) setDead(buffer, at)
+    else setVerdict(buffer, at, readings)
+    if (waits) journal.hurry()
+    return entry
+  }
+
+  /** Counts messages given up for want of room; journaled as one gap when there is room. */
+  drop(source: SourceState, now: number): void {
+    const { overflow } = source
+    if (overflow) {
+      overflow.count++
+      overflow.to = now
+    } else {
+      source.overflow = { count: 1, from: now, to: now }
+    }
+  }
+
+  /** Journals what was dropped. Called when there is room and about ten times a second. */
+  flushDrops(sources: Iterable<SourceState>): void {
+    for (const source of sources) {
+      const { overflow } = source
+      if (overflow && this.control({ type: 'gap', source: source.name, reason: 'overflow', ...overflow })) {
+        source.overflow = undefined
+      }
+    }
+  }
+
+  onRoom(listener: () => void): void {
+    this.#roomListeners.push(listener)
+  }
+
+  /** Looks whether senders that were stopped may go on. */
+  checkRoom(): void {
+    if (this.#parts.blocked()) {
+      this.#full = true
+      return
+    }
+    if (!this.#full || !this.#parts.journal.roomy) return
+    this.#full = false
+    for (const listener of this.#roomListeners) listener()
+  }
+
+  /**
+   * The message is not kept, but results that it closes are. So that a replay, which will not see it, closes the same
+   * windows at the same place, the time that it showed is journaled then.
+   */
+  #takeUnjournaled(
+    source: SourceState,
+    origin: Origin,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    contentType: string | undefined,
+    received: number,
+    synced: boolean,
+  ): number {
+    const { journal, pipeline } = this.#parts
+    const entry = journal.last + 1
+    const emitted = pipeline.emitted
+    const { route, topic } = origin
+    pipeline.message(entry, route, source.ledger, topic, bytes, start, end, contentType, received, synced)
+    if (pipeline.emitted !== emitted && pipeline.lastAdvance) {
+      if (journal.append(encodeControl(pipeline.lastAdvance)) < 0) this.#full = true
+    }
+    return SETTLED
+  }
+}
