@@ -136,22 +136,22 @@ function bySource(counts: ReadonlyMap<string, Count>): DeadLetterReport['sources
 }
 
 function readReport(report: unknown): { total: number; counts: Count[]; letters: DeadLetter[] } | undefined {
-  if (!isObject(report) || typeof report['total'] !== 'number' || !isObject(report['sources'])) return undefined
-  const counts = Object.entries(report['sources']).flatMap(([source, reasons]) =>
+  if (!isObject(report) || typeof report.total !== 'number' || !isObject(report.sources)) return undefined
+  const counts = Object.entries(report.sources).flatMap(([source, reasons]) =>
     Object.entries(isObject(reasons) ? reasons : {}).flatMap(([reason, value]) => readCount(source, reason, value)),
   )
-  const last: unknown[] = Array.isArray(report['last']) ? report['last'] : []
-  return { total: report['total'], counts, letters: last.filter(isLetter) }
+  const last: unknown[] = Array.isArray(report.last) ? report.last : []
+  return { total: report.total, counts, letters: last.filter(isLetter) }
 }
 
 function readCount(source: string, reason: string, value: unknown): Count[] {
-  if (!isObject(value) || typeof value['count'] !== 'number') return []
-  const first = Date.parse(String(value['first']))
-  return [{ source, reason, count: value['count'], first, last: Date.parse(String(value['last'])) }]
+  if (!isObject(value) || typeof value.count !== 'number') return []
+  const first = Date.parse(String(value.first))
+  return [{ source, reason, count: value.count, first, last: Date.parse(String(value.last)) }]
 }
 
 function isLetter(value: unknown): value is DeadLetter {
-  return isObject(value) && typeof value['payload'] === 'string' && typeof value['reason'] === 'string'
+  return isObject(value) && typeof value.payload === 'string' && typeof value.reason === 'string'
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

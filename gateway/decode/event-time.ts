@@ -91,32 +91,36 @@ function readClock(
   if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || b[start + 2] !== 58) return false
   let i = start + 5
   let second = 0
-  let mantissa = 0
-  let digits = 0
+  let fraction = 0
   if (i < end && b[i] === 58) {
-    if (end - i < 3) return false
-    second = two(b, i + 1)
+    second = end - i < 3 ? -1 : two(b, i + 1)
     if (second < 0 || second > 60) return false
     i += 3
     if (i < end && (b[i] === 46 || b[i] === 44)) {
-      const from = ++i
-      for (; i < end; i++) {
-        const digit = (b[i] as number) - 48
-        if (digit < 0 || digit > 9) break
-        // Nanoseconds and finer are beyond what a double holds of a date: read over.
-        if (digits < 9) {
-          mantissa = mantissa * 10 + digit
-          digits++
-        }
-      }
+      const from = i + 1
+      i = digitsEnd(b, from, end)
       if (i === from) return false
+      fraction = fractionMs(b, from, i)
     }
   }
   const offset = i === end ? 0 : readZone(b, i, end)
   if (offset === NO_ZONE) return false
-  const whole = midnight + ((hour * 60 + minute - offset) * 60 + second) * 1000
-  out[at] = mantissa === 0 ? whole : whole + (mantissa * 1000) / (POWERS[digits] as number)
+  out[at] = midnight + ((hour * 60 + minute - offset) * 60 + second) * 1000 + fraction
   return true
+}
+
+function digitsEnd(b: Uint8Array, from: number, end: number): number {
+  let i = from
+  while (i < end && (b[i] as number) >= 48 && (b[i] as number) <= 57) i++
+  return i
+}
+
+/** Nanoseconds at most: finer is beyond what a double holds of a date. */
+function fractionMs(b: Uint8Array, from: number, to: number): number {
+  const digits = Math.min(to - from, 9)
+  let mantissa = 0
+  for (let i = 0; i < digits; i++) mantissa = mantissa * 10 + (b[from + i] as number) - 48
+  return (mantissa * 1000) / (POWERS[digits] as number)
 }
 
 const NO_ZONE = 1 << 20
