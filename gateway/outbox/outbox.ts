@@ -1,0 +1,487 @@
+/**
+ * What must go upstream: three classes of records, each numbered without holes, read by any number of sinks, within a
+ * budget of bytes. In memory or durable is a matter of the stores it is given; see `lane.ts` for how one class works.
+ */
+import type { Clock, Timer } from '../clock.ts'
+import type { Batch } from '../plugin.ts'
+import { CLASSES, type Outgoing, type RecordClass } from '../record.ts'
+import { createBatch } from '../upstream/batch.ts'
+import { type Budget, DEFAULT_RESERVE, freeFor, type PerClass, victimFor, type WhenFull } from './budget.ts'
+import { Lane, type Piece, type Reader } from './lane.ts'
+import { Rate } from './rate.ts'
+import type { OutboxState, StateKeeper } from './state.ts'
+import type { Store } from './store.ts'
+
+export interface OutboxOptions {
+  readonly gateway: string
+  /** In total, bytes. */
+  readonly maxBytes: number
+  readonly whenFull: PerClass<WhenFull>
+  /** Shares of `maxBytes` that no other class can take. */
+  readonly reserve?: PerClass<number>
+  /** Results and readings become durable within this, ms; default 100. */
+  readonly commit?: number
+  /** Names the journal's numbering; when it changes, entries count from their beginning again. */
+  readonly journal: string
+}
+
+export interface OutboxParts {
+  readonly clock: Clock
+  readonly stores: PerClass<Store>
+  readonly state: StateKeeper
+}
+
+/** A batch on its way, as `next` gave it. */
+export interface Taken {
+  readonly batch: Batch
+  /** The last number that each of its records covers. */
+  readonly ends: readonly number[]
+}
+
+/** One sink's place in each class it wants. */
+export interface SinkCursor {
+  readonly name: string
+  readonly classes: readonly RecordClass[]
+  /** Records that wait. */
+  depth(recordClass: RecordClass): number
+  /** About how many bytes wait. */
+  bytes(recordClass: RecordClass): number
+  /** How long the oldest has waited, ms. */
+  age(recordClass: RecordClass): number
+  /** The next records, at most `count` and about `bytes`; null when none wait. The same ones until some are acknowledged. */
+  next(recordClass: RecordClass, count: number, bytes: number): Promise<Taken | null>
+  /** The sink has the batch, or its first `records` records. */
+  ack(taken: Taken, records?: number): void
+  /** The sink will never take the batch: a gap is sent in its place. Returns how many records were given up. */
+  refuse(taken: Taken): number
+  /** Called when records have become durable or were skipped. Returns a function that stops the calls. */
+  onWake(listener: () => void): () => void
+}
+
+export interface BacklogStatus {
+  readonly class: RecordClass
+  readonly records: number
+  readonly bytes: number
+  /** Wall clock, ms since the epoch, when the oldest that waits was recorded; absent when none waits. */
+  readonly oldest?: number
+  /** Highest number acknowledged, 0 when none. */
+  readonly acked: number
+  /** Records acknowledged per second. */
+  readonly rate: number
+  /** Estimate, seconds; absent when it does not drain. */
+  readonly drainSeconds?: number
+}
+
+export interface SinkStatus {
+  readonly name: string
+  /** No longer in the config; what waits for it is kept until `forget`. */
+  readonly removed: boolean
+  readonly backlog: readonly BacklogStatus[]
+}
+
+export interface ClassStatus {
+  readonly class: RecordClass
+  readonly epoch: string
+  /** Lowest number kept. */
+  readonly first: number
+  readonly next: number
+  readonly bytes: number
+  /** Since the process started. */
+  readonly appended: number
+  /** Numbers lost since the process started, by reason. */
+  readonly lost: Readonly<Record<string, number>>
+  readonly full: boolean
+}
+
+export interface OutboxStatus {
+  readonly bytes: number
+  readonly maxBytes: number
+  readonly whenFull: PerClass<WhenFull>
+  readonly classes: readonly ClassStatus[]
+  readonly sinks: readonly SinkStatus[]
+}
+
+/** When more than this waits for the disk, every class counts as full, bytes. */
+const MAX_PENDING = 16 << 20
+/** What sinks acknowledged is saved at least this often, ms. */
+const SAVE_EVERY = 1000
+
+export class Outbox {
+  readonly options: OutboxOptions
+  readonly #clock: Clock
+  readonly #lanes: PerClass<Lane>
+  readonly #budget: Budget
+  readonly #keeper: StateKeeper
+  /** Added to the journal's entry numbers: see `OutboxOptions.journal`. */
+  readonly #base: number
+  readonly #cursors = new Map<string, Cursor>()
+  readonly #roomListeners: (() => void)[] = []
+  #commitTimer: Timer | undefined
+  #saveTimer: Timer | undefined
+  #saving: Promise<void> | undefined
+  #saveAgain: Promise<void> | undefined
+  #wasFull = false
+
+  /** @internal use `openOutbox` */
+  constructor(options: OutboxOptions, parts: OutboxParts) {
+    const { clock, stores, state } = parts
+    this.options = options
+    this.#clock = clock
+    this.#keeper = state
+    this.#budget = { ...options, reserve: options.reserve ?? DEFAULT_RESERVE }
+    const saved = state.saved
+    const sameJournal = saved === undefined || saved.journal === options.journal
+    this.#base = sameJournal ? (saved?.base ?? 0) : Math.max(...CLASSES.map((name) => stores[name].lastEntry))
+    const lane = (name: RecordClass) =>
+      new Lane({ name, store: stores[name], saved: saved?.lanes[name], sameJournal, clock, save: () => this.save() })
+    this.#lanes = { event: lane('event'), result: lane('result'), reading: lane('reading') }
+  }
+
+  /** False when no sink wants a class: its records need not even be made. */
+  wants(recordClass: RecordClass): boolean {
+    for (const cursor of this.#cursors.values()) if (cursor.classes.includes(recordClass)) return true
+    return false
+  }
+
+  /**
+   * Numbers a record and keeps it. Ignored when it is there already, which is so for replayed entries, and when no sink
+   * wants its class.
+   *
+   * @param entry the journal's entry that caused it; never lower than in the call before
+   */
+  append(recordClass: RecordClass, entry: number, record: Outgoing): void {
+    if (!this.wants(recordClass)) return
+    const lane = this.#lanes[recordClass]
+    const own = entry + this.#base
+    if (lane.knows(own)) return
+    const bytes = lane.encode(own, record)
+    if (this.#makeRoom(recordClass, bytes.length)) lane.keep(own, bytes)
+    else lane.refuse(own)
+  }
+
+  /** Highest entry whose records of a class are all durable. */
+  covered(recordClass: RecordClass): number {
+    return Math.max(0, this.#lanes[recordClass].covered - this.#base)
+  }
+
+  /** Highest entry whose records are all durable, in every class. */
+  get coveredByAll(): number {
+    return Math.min(...CLASSES.map((name) => this.covered(name)))
+  }
+
+  /** Highest number that is durable. */
+  durable(recordClass: RecordClass): number {
+    return this.#lanes[recordClass].durable
+  }
+
+  /** No more records should be caused: the policy is `block` and there is no room, or the disk does not keep up. */
+  full(recordClass: RecordClass): boolean {
+    let pending = 0
+    for (const name of CLASSES) pending += this.#lanes[name].pendingBytes
+    if (pending > MAX_PENDING) return true
+    if (this.#budget.whenFull[recordClass] !== 'block' || !this.wants(recordClass)) return false
+    return (
+      freeFor(recordClass, this.#lanes, this.#budget) <= 0 &&
+      victimFor(recordClass, this.#lanes, this.#budget) === undefined
+    )
+  }
+
+  /** Called when there may be room again. */
+  onRoom(listener: () => void): void {
+    this.#roomListeners.push(listener)
+  }
+
+  /**
+   * Everything caused by entries up to `entry` was appended, and the journal is durable up to it: never call it before.
+   *
+   * @param urgent do not wait for more: alerts and command states
+   * @returns when urgent, a promise that resolves when all of it is durable
+   */
+  commit(entry: number, urgent: boolean): Promise<void> | undefined {
+    let waiting = false
+    for (const name of CLASSES) if (this.#lanes[name].release(entry + this.#base)) waiting = true
+    if (urgent) return this.flush()
+    if (waiting) this.#commitTimer ??= this.#clock.after(this.options.commit ?? 100, () => this.#flushLater())
+    return undefined
+  }
+
+  /** Writes what was released by `commit`. */
+  async flush(): Promise<void> {
+    this.#commitTimer?.cancel()
+    this.#commitTimer = undefined
+    await Promise.all(CLASSES.map((name) => this.#flushLane(name)))
+  }
+
+  /** A sink of the config. Its place is kept from earlier runs; a new one starts with the oldest that still waits for others. */
+  sink(name: string, classes: readonly RecordClass[]): SinkCursor {
+    for (const other of CLASSES) if (!classes.includes(other)) this.#lanes[other].detach(name)
+    const cursor = new Cursor(name, classes, this.options.gateway, this.#lanes, this.#clock, () => this.#acknowledged())
+    this.#cursors.set(name, cursor)
+    return cursor
+  }
+
+  /** The sink left the config. What waits for it is kept, within the budget, until it returns or is forgotten. */
+  detach(name: string): void {
+    this.#cursors.delete(name)
+    for (const other of CLASSES) this.#lanes[other].detach(name)
+    void this.save()
+  }
+
+  /** Gives up everything that a removed sink waits for, and its place. False when it is unknown or still in the config. */
+  async forget(name: string): Promise<boolean> {
+    if (this.#cursors.has(name)) return false
+    let known = false
+    for (const other of CLASSES) known = this.#lanes[other].readers.delete(name) || known
+    await this.save()
+    return known
+  }
+
+  /** Gives up what waits for one sink, up to a number or all of it; a gap is sent instead. Resolves with how many, undefined for an unknown sink. */
+  async skip(name: string, recordClass: RecordClass, upTo = Number.POSITIVE_INFINITY): Promise<number | undefined> {
+    const reader = this.#lanes[recordClass].readers.get(name)
+    if (!reader) return undefined
+    const skipped = this.#lanes[recordClass].skip(reader, upTo, 'skipped')
+    await this.save()
+    this.#cursors.get(name)?.wake()
+    return skipped
+  }
+
+  /** The JSON text of each record that waits for a sink, oldest first; undefined for an unknown sink. */
+  export(name: string, recordClass?: RecordClass): AsyncIterable<Buffer> | undefined {
+    const lanes = CLASSES.filter((other) => recordClass === undefined || other === recordClass)
+      .map((other) => this.#lanes[other])
+      .filter((lane) => lane.readers.has(name))
+    if (lanes.length === 0) return undefined
+    return (async function* () {
+      for (const lane of lanes) yield* lane.export(lane.readers.get(name))
+    })()
+  }
+
+  status(): OutboxStatus {
+    const names = new Set(CLASSES.flatMap((name) => [...this.#lanes[name].readers.keys()]))
+    return {
+      bytes: CLASSES.reduce((sum, name) => sum + this.#lanes[name].bytes, 0),
+      maxBytes: this.options.maxBytes,
+      whenFull: this.options.whenFull,
+      classes: CLASSES.map((name) => {
+        const { epoch, first, next, bytes, appended, lost } = this.#lanes[name]
+        return { class: name, epoch, first, next, bytes, appended, lost: { ...lost }, full: this.full(name) }
+      }),
+      sinks: [...names].map((name) => this.#sinkStatus(name)),
+    }
+  }
+
+  /** Resolves when the state, as it is now, is durable; never rejects: what could not be saved is saved later. */
+  save(): Promise<void> {
+    if (!this.#saving) {
+      this.#saving = this.#saveNow().finally(() => {
+        this.#saving = undefined
+      })
+      return this.#saving
+    }
+    this.#saveAgain ??= this.#saving.then(() => {
+      this.#saveAgain = undefined
+      return this.save()
+    })
+    return this.#saveAgain
+  }
+
+  /** Writes what was released, saves every sink's place and closes the stores. */
+  async close(): Promise<void> {
+    await this.flush()
+    this.#saveTimer?.cancel()
+    await this.save()
+    await Promise.all(CLASSES.map((name) => this.#lanes[name].close()))
+  }
+
+  /** @internal */
+  async open(): Promise<void> {
+    await Promise.all(CLASSES.map((name) => this.#lanes[name].open()))
+  }
+
+  #makeRoom(recordClass: RecordClass, bytes: number): boolean {
+    const own = this.#lanes[recordClass]
+    while (freeFor(recordClass, this.#lanes, this.#budget) < bytes) {
+      const victim = victimFor(recordClass, this.#lanes, this.#budget)
+      if (victim) this.#lanes[victim].dropOldest()
+      else if (this.#budget.whenFull[recordClass] === 'drop_newest') return false
+      // `block` was announced by `full`; what is on its way already must not be lost.
+      else if (this.#budget.whenFull[recordClass] === 'block' || !own.dropOldest()) return true
+      this.#dropped()
+    }
+    return true
+  }
+
+  #dropped(): void {
+    this.#saveTimer?.cancel()
+    this.#saveTimer = undefined
+    if (!this.#saveAgain) void this.save()
+  }
+
+  #acknowledged(): void {
+    this.#saveTimer ??= this.#clock.after(SAVE_EVERY, () => {
+      this.#saveTimer = undefined
+      void this.save()
+    })
+  }
+
+  async #saveNow(): Promise<void> {
+    const lanes = Object.fromEntries(CLASSES.map((name) => [name, this.#lanes[name].state()])) as OutboxState['lanes']
+    const ends = CLASSES.map((name) => this.#lanes[name].trimmable())
+    try {
+      await this.#keeper.save({ v: 1, journal: this.options.journal, base: this.#base, lanes })
+    } catch {
+      // The disk is in trouble, and the log that shares it says so. What was dropped must go all the same, or a full
+      // disk stays full; what sinks acknowledged is sent again after a crash.
+      this.#acknowledged()
+    }
+    CLASSES.forEach((name, i) => {
+      this.#lanes[name].trim(ends[i] as number)
+    })
+    this.#tellRoom()
+  }
+
+  #tellRoom(): void {
+    const full = CLASSES.some((name) => this.full(name))
+    if (this.#wasFull && !full) for (const listener of this.#roomListeners) listener()
+    this.#wasFull = full
+  }
+
+  #flushLater(): void {
+    this.#commitTimer = undefined
+    this.flush().catch(() => {
+      // The store says why; what is pending is tried again.
+      this.#commitTimer ??= this.#clock.after(SAVE_EVERY, () => this.#flushLater())
+    })
+  }
+
+  async #flushLane(name: RecordClass): Promise<void> {
+    const lane = this.#lanes[name]
+    const before = lane.durable
+    await lane.flush()
+    if (lane.durable === before) return
+    for (const cursor of this.#cursors.values()) if (cursor.classes.includes(name)) cursor.wake()
+    this.#tellRoom()
+  }
+
+  #sinkStatus(name: string): SinkStatus {
+    const cursor = this.#cursors.get(name)
+    const backlog: BacklogStatus[] = []
+    for (const recordClass of CLASSES) {
+      const reader = this.#lanes[recordClass].readers.get(name)
+      if (reader) backlog.push(this.#backlog(this.#lanes[recordClass], reader, cursor))
+    }
+    return { name, removed: cursor === undefined, backlog }
+  }
+
+  #backlog(lane: Lane, reader: Reader, cursor: Cursor | undefined): BacklogStatus {
+    const records = lane.depth(reader)
+    const rate = cursor?.rate(lane.name) ?? 0
+    return {
+      class: lane.name,
+      records,
+      bytes: lane.waitingBytes(reader),
+      ...(records > 0 ? { oldest: Math.floor(this.#clock.now() - lane.age(reader)) } : {}),
+      acked: reader.next - 1,
+      rate,
+      ...(records > 0 && rate > 0 ? { drainSeconds: records / rate } : {}),
+    }
+  }
+}
+
+class Cursor implements SinkCursor {
+  readonly name: string
+  readonly classes: readonly RecordClass[]
+  readonly #gateway: string
+  readonly #lanes: PerClass<Lane>
+  readonly #rates: PerClass<Rate>
+  readonly #readers: ReadonlyMap<RecordClass, Reader>
+  readonly #acknowledged: () => void
+  readonly #listeners = new Set<() => void>()
+
+  constructor(
+    name: string,
+    classes: readonly RecordClass[],
+    gateway: string,
+    lanes: PerClass<Lane>,
+    clock: Clock,
+    acknowledged: () => void,
+  ) {
+    this.name = name
+    this.classes = CLASSES.filter((other) => classes.includes(other))
+    this.#gateway = gateway
+    this.#lanes = lanes
+    this.#readers = new Map(this.classes.map((other) => [other, lanes[other].attach(name)]))
+    this.#rates = { event: new Rate(clock), result: new Rate(clock), reading: new Rate(clock) }
+    this.#acknowledged = acknowledged
+  }
+
+  depth(recordClass: RecordClass): number {
+    return this.#lanes[recordClass].depth(this.#reader(recordClass))
+  }
+
+  bytes(recordClass: RecordClass): number {
+    return this.#lanes[recordClass].waitingBytes(this.#reader(recordClass))
+  }
+
+  age(recordClass: RecordClass): number {
+    return this.#lanes[recordClass].age(this.#reader(recordClass))
+  }
+
+  async next(recordClass: RecordClass, count: number, bytes: number): Promise<Taken | null> {
+    const lane = this.#lanes[recordClass]
+    const piece = await lane.take(this.#reader(recordClass), count, bytes)
+    return piece && { batch: this.#batch(lane, piece), ends: piece.ends }
+  }
+
+  ack({ batch, ends }: Taken, records: number = ends.length): void {
+    const upTo = ends[records - 1]
+    if (upTo === undefined) return
+    this.#lanes[batch.class].ack(this.#reader(batch.class), upTo)
+    this.#rates[batch.class].add(records)
+    this.#acknowledged()
+  }
+
+  refuse(taken: Taken): number {
+    const { batch, ends } = taken
+    const reader = this.#reader(batch.class)
+    // A peer that does not even take the gap cannot be told.
+    if (ends.length === 1 && reader.gaps.covering(batch.last)) {
+      this.ack(taken)
+      return 0
+    }
+    const refused = this.#lanes[batch.class].skip(reader, batch.last, 'refused')
+    this.#acknowledged()
+    return refused
+  }
+
+  rate(recordClass: RecordClass): number {
+    return this.#rates[recordClass].perSecond()
+  }
+
+  onWake(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  wake(): void {
+    for (const listener of this.#listeners) listener()
+  }
+
+  #batch(lane: Lane, { first, last, records }: Piece): Batch {
+    return createBatch(this.#gateway, lane.name, lane.epoch, first, last, records)
+  }
+
+  #reader(recordClass: RecordClass): Reader {
+    const reader = this.#readers.get(recordClass)
+    if (!reader) throw new RangeError(`sink ${this.name} does not want class ${recordClass}`)
+    return reader
+  }
+}
+
+/** An outbox over three stores. */
+export async function openOutbox(options: OutboxOptions, parts: OutboxParts): Promise<Outbox> {
+  const outbox = new Outbox(options, parts)
+  await outbox.open()
+  return outbox
+}
