@@ -69,6 +69,8 @@ export interface Sink {
    */
   write(batch: Batch, signal: AbortSignal): Promise<void>
   close(): Promise<void>
+  /** Tells when the connection is lost while nothing is written, so that it comes back before it is needed. Returns a function that stops it. */
+  onLost?(listener: (reason: Error) => void): () => void
 }
 
 /** A telecommand for one device. */

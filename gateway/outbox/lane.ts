@@ -26,6 +26,8 @@ export interface Reader {
   next: number
   until: number | undefined
   readonly gaps: Gaps
+  /** How often records were skipped. */
+  skips: number
 }
 
 /** Consecutive records as they are sent. */
@@ -110,7 +112,12 @@ export class Lane {
     this.#gaps = new Gaps(saved?.gaps)
     this.#nextPosition = store.next
     for (const [sink, state] of Object.entries(saved?.readers ?? {}))
-      this.readers.set(sink, { next: state.next, until: state.until ?? this.next, gaps: new Gaps(state.gaps) })
+      this.readers.set(sink, {
+        next: state.next,
+        until: state.until ?? this.next,
+        gaps: new Gaps(state.gaps),
+        skips: 0,
+      })
     this.#floor = Math.max(store.first, this.#afterGaps())
     this.#covered = store.marked
     this.#target = store.marked
@@ -254,7 +261,12 @@ export class Lane {
     let reader = this.readers.get(sink)
     if (!reader) {
       const slowest = this.#slowest()
-      reader = { next: Math.max(this.first, Math.min(slowest, this.next)), until: undefined, gaps: new Gaps() }
+      reader = {
+        next: Math.max(this.first, Math.min(slowest, this.next)),
+        until: undefined,
+        gaps: new Gaps(),
+        skips: 0,
+      }
       this.readers.set(sink, reader)
     }
     reader.until = undefined
@@ -342,8 +354,8 @@ export class Lane {
   /** Everything a reader waits for, or everything kept, oldest first. */
   async *export(reader: Reader | undefined): AsyncGenerator<Buffer> {
     const copy: Reader = reader
-      ? { next: reader.next, until: undefined, gaps: new Gaps(reader.gaps.list) }
-      : { next: this.first, until: undefined, gaps: new Gaps() }
+      ? { next: reader.next, until: undefined, gaps: new Gaps(reader.gaps.list), skips: 0 }
+      : { next: this.first, until: undefined, gaps: new Gaps(), skips: 0 }
     for (;;) {
       const piece = await this.take(copy, 1000, 1_000_000)
       if (!piece) return
@@ -364,6 +376,7 @@ export class Lane {
     const wanted = Math.min(upTo, this.durable)
     const last = this.#gaps.covering(wanted)?.last ?? this.#numbering.numberOf(this.#numbering.positionOf(wanted))
     if (last < reader.next) return 0
+    reader.skips++
     const known = reader.gaps.list.reduce((sum, gap) => sum + gap.last - gap.first + 1, 0)
     reader.gaps.add(
       reader.next,

@@ -36,6 +36,8 @@ export interface Taken {
   readonly batch: Batch
   /** The last number that each of its records covers. */
   readonly ends: readonly number[]
+  /** How often records were skipped for the sink before. */
+  readonly skips: number
 }
 
 /** One sink's place in each class it wants. */
@@ -54,6 +56,8 @@ export interface SinkCursor {
   ack(taken: Taken, records?: number): void
   /** The sink will never take the batch: a gap is sent in its place. Returns how many records were given up. */
   refuse(taken: Taken): number
+  /** False when a person has skipped records since it was taken: it must not be sent again. */
+  valid(taken: Taken): boolean
   /** Called when records have become durable or were skipped. Returns a function that stops the calls. */
   onWake(listener: () => void): () => void
 }
@@ -431,7 +435,11 @@ class Cursor implements SinkCursor {
   async next(recordClass: RecordClass, count: number, bytes: number): Promise<Taken | null> {
     const lane = this.#lanes[recordClass]
     const piece = await lane.take(this.#reader(recordClass), count, bytes)
-    return piece && { batch: this.#batch(lane, piece), ends: piece.ends }
+    return piece && { batch: this.#batch(lane, piece), ends: piece.ends, skips: this.#reader(recordClass).skips }
+  }
+
+  valid(taken: Taken): boolean {
+    return taken.skips === this.#reader(taken.batch.class).skips
   }
 
   ack({ batch, ends }: Taken, records: number = ends.length): void {
