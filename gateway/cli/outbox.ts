@@ -1,0 +1,119 @@
+import { createWriteStream } from 'node:fs'
+import { pipeline } from 'node:stream/promises'
+import type { Command } from 'commander'
+import type { OutboxSink, OutboxStatus } from '../http/schemas.ts'
+import type { CommandContext } from './actions.ts'
+import { bytes, count, duration } from './format.ts'
+import { type CommonOptions, defineCommand, runningGateway } from './options.ts'
+import { type Column, table } from './table.ts'
+import { paintFor } from './terminal.ts'
+
+interface SkipOptions extends CommonOptions {
+  readonly class?: string
+  readonly through?: string
+}
+
+interface ExportOptions extends CommonOptions {
+  readonly class?: string
+  readonly output?: string
+}
+
+/** `sluice outbox` shows; its subcommands act. */
+export function outboxCommand(context: CommandContext): Command {
+  const show = defineCommand('show', { summary: 'show what waits, per upstream', examples: ['sluice outbox'] })
+    .option('--json', 'print JSON')
+    .action((_options, command) => showOutbox(context, command.optsWithGlobals()))
+  return defineCommand('outbox', {
+    summary: 'what waits to go upstream: show, retry, skip, export',
+    examples: ['sluice outbox', 'sluice outbox retry cloud', 'sluice outbox export cloud > backlog.ndjson'],
+  })
+    .addCommand(show, { isDefault: true })
+    .addCommand(retryCommand(context))
+    .addCommand(skipCommand(context))
+    .addCommand(exportCommand(context))
+}
+
+function retryCommand(context: CommandContext): Command {
+  return defineCommand('retry', { summary: 'try an upstream now', examples: ['sluice outbox retry cloud'] })
+    .argument('<upstream>')
+    .action(async (sink: string, _options: object, command: Command) => {
+      const options: CommonOptions = command.optsWithGlobals()
+      const client = await runningGateway(context, options)
+      await client.post(`/api/outbox/${encodeURIComponent(sink)}/retry`)
+      context.terminal.print(`${sink} is tried now`)
+    })
+}
+
+function skipCommand(context: CommandContext): Command {
+  return defineCommand('skip', {
+    summary: 'give up what waits for an upstream; it is recorded as a gap',
+    examples: ['sluice outbox skip cloud --class reading', 'sluice outbox skip cloud --class result --through 1043'],
+  })
+    .argument('<upstream>')
+    .option('--class <class>', 'only event, result or reading')
+    .option('--through <seq>', 'up to this sequence number; default all')
+    .action(async (sink: string, _options: object, command: Command) => {
+      const options: SkipOptions = command.optsWithGlobals()
+      const client = await runningGateway(context, options)
+      const body = {
+        ...(options.class === undefined ? {} : { class: options.class }),
+        ...(options.through === undefined ? {} : { through: Number(options.through) }),
+      }
+      const answer = await client.post<{ skipped: number }>(`/api/outbox/${encodeURIComponent(sink)}/skip`, body)
+      context.terminal.print(`${count(answer.body.skipped)} records skipped, recorded as a gap`)
+    })
+}
+
+function exportCommand(context: CommandContext): Command {
+  return defineCommand('export', {
+    summary: 'write a copy of what waits, one JSON record per line',
+    examples: ['sluice outbox export cloud > backlog.ndjson', 'sluice outbox export cloud --output backlog.ndjson'],
+  })
+    .argument('<upstream>')
+    .option('--class <class>', 'only event, result or reading')
+    .option('-o, --output <file>', 'default standard output')
+    .action(async (sink: string, _options: object, command: Command) => {
+      const options: ExportOptions = command.optsWithGlobals()
+      const client = await runningGateway(context, options)
+      const query = options.class === undefined ? '' : `?class=${encodeURIComponent(options.class)}`
+      const records = await client.open(`/api/outbox/${encodeURIComponent(sink)}/export${query}`)
+      if (options.output === undefined) await pipeline(records, process.stdout, { end: false })
+      else await pipeline(records, createWriteStream(options.output, { mode: 0o600 }))
+    })
+}
+
+async function showOutbox(context: CommandContext, options: CommonOptions): Promise<void> {
+  const client = await runningGateway(context, options)
+  const outbox = await client.get<OutboxStatus>('/api/outbox')
+  const { terminal } = context
+  if (options.json) {
+    terminal.print(JSON.stringify(outbox))
+    return
+  }
+  const paint = paintFor(terminal)
+  const now = context.actions.clock.now()
+  const rows = outbox.sinks.flatMap((sink) => sink.backlog.map((backlog) => ({ sink, backlog })))
+  terminal.print(`${bytes(outbox.bytes)} of ${bytes(outbox.maxBytes)} used; when full: ${outbox.whenFull}`)
+  terminal.print('')
+  terminal.print(table(columns(now), rows, paint))
+  for (const sink of outbox.sinks) if (sink.error) terminal.print(paint.red(`! ${sink.name}: ${sink.error}`))
+}
+
+interface Row {
+  readonly sink: OutboxSink
+  readonly backlog: OutboxSink['backlog'][number]
+}
+
+function columns(now: number): readonly Column<Row>[] {
+  const age = (oldest: string | undefined) =>
+    oldest === undefined ? undefined : duration(Math.max(0, now - Date.parse(oldest)))
+  return [
+    { head: 'UPSTREAM', cell: (row) => row.sink.name },
+    { head: 'STATE', cell: (row) => row.sink.state },
+    { head: 'CLASS', cell: (row) => row.backlog.class },
+    { head: 'WAITING', cell: (row) => count(row.backlog.records), right: true },
+    { head: 'BYTES', cell: (row) => bytes(row.backlog.bytes), right: true },
+    { head: 'OLDEST', cell: (row) => age(row.backlog.oldest), right: true },
+    { head: 'DRAINED IN', cell: ({ sink }) => sink.drainSeconds && duration(sink.drainSeconds * 1000), right: true },
+  ]
+}

@@ -1,0 +1,107 @@
+import { chmod, open, readFile, rename } from 'node:fs/promises'
+import type { Command } from 'commander'
+import { reasonOf, SluiceError } from '../errors.ts'
+import type { CommandContext } from './actions.ts'
+import { type CommonOptions, defineCommand, usageError } from './options.ts'
+import type { Terminal } from './terminal.ts'
+
+interface Options extends CommonOptions {
+  readonly file?: string
+}
+
+export function passwdCommand(context: CommandContext): Command {
+  return defineCommand('passwd', {
+    summary: "set a user's MQTT password; it is read from the terminal, or from standard input",
+    examples: ['sluice passwd --file passwords pump-3', 'echo "$SECRET" | sluice passwd --file passwords pump-3'],
+  })
+    .argument('<user>')
+    .option('-f, --file <file>', 'password file; default as configured, else the line is printed')
+    .action(async (user: string, options: Options) => {
+      if (user === '' || /[:\s\0]/.test(user)) throw usageError('a user name has no colon, no space and is not empty')
+      const { terminal, actions } = context
+      const file = options.file ?? (await actions.load(options, terminal.env)).passwordFile
+      const password = await readPassword(terminal)
+      const line = `${user}:${await actions.hashPassword(password)}`
+      if (file === undefined) terminal.print(line)
+      else terminal.complain(`${await putLine(file, user, line)} ${user} in ${file}; SIGHUP makes the gateway read it`)
+    })
+}
+
+/** Replaces the user's line or adds one; the file is whole at every moment. */
+async function putLine(file: string, user: string, line: string): Promise<'changed' | 'added'> {
+  const lines = (await readIfThere(file)).split('\n').filter((one) => one !== '')
+  const at = lines.findIndex((one) => one.startsWith(`${user}:`))
+  if (at < 0) lines.push(line)
+  else lines[at] = line
+  const draft = `${file}.new`
+  try {
+    const handle = await open(draft, 'w', 0o600)
+    await handle.writeFile(`${lines.join('\n')}\n`)
+    await handle.sync()
+    await handle.close()
+    await chmod(draft, 0o600)
+    await rename(draft, file)
+  } catch (error) {
+    throw new SluiceError('SLUICE_PASSWORD_FILE', `cannot write ${file}: ${reasonOf(error)}`, { cause: error })
+  }
+  return at < 0 ? 'added' : 'changed'
+}
+
+async function readIfThere(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
+    throw new SluiceError('SLUICE_PASSWORD_FILE', `cannot read ${file}: ${reasonOf(error)}`, { cause: error })
+  }
+}
+
+async function readPassword(terminal: Terminal): Promise<string> {
+  const { input } = terminal
+  const password = input.isTTY ? await askTwice(terminal) : await firstLine(input)
+  if (password === '') throw usageError('the password is empty')
+  return password
+}
+
+async function firstLine(input: NodeJS.ReadStream): Promise<string> {
+  let text = ''
+  input.setEncoding('utf8')
+  for await (const piece of input) {
+    text += piece
+    if (text.includes('\n')) break
+  }
+  return text.split(/\r?\n/, 1)[0] ?? ''
+}
+
+async function askTwice(terminal: Terminal): Promise<string> {
+  const first = await askHidden(terminal, 'Password: ')
+  const second = await askHidden(terminal, 'Again: ')
+  if (first !== second) throw usageError('the two passwords differ')
+  return first
+}
+
+/** Reads a line key by key; nothing of it is shown. */
+function askHidden({ input }: Terminal, question: string): Promise<string> {
+  process.stderr.write(question)
+  input.setRawMode(true)
+  input.setEncoding('utf8')
+  return new Promise((resolve, reject) => {
+    let typed = ''
+    const finish = (settle: () => void) => {
+      input.off('data', onData)
+      input.setRawMode(false)
+      input.pause()
+      process.stderr.write('\n')
+      settle()
+    }
+    const onData = (keys: string) => {
+      for (const key of keys) {
+        if (key === '\r' || key === '\n' || key === '\x04') return finish(() => resolve(typed))
+        if (key === '\x03') return finish(() => reject(new SluiceError('SLUICE_INTERRUPTED', 'interrupted')))
+        typed = key === '\x7f' || key === '\b' ? typed.slice(0, -1) : typed + key
+      }
+    }
+    input.on('data', onData)
+    input.resume()
+  })
+}

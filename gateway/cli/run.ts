@@ -1,0 +1,106 @@
+import type { Command } from 'commander'
+import { ConfigError, reasonOf } from '../errors.ts'
+import { createLog, type Log } from '../logging.ts'
+import type { Actions, CommandContext, LoadedConfig, RunningGateway } from './actions.ts'
+import { EXIT } from './exit-codes.ts'
+import { type CommonOptions, defineCommand } from './options.ts'
+
+/** A gateway that has not stopped after this long is abandoned, ms; the contract allows 5 s. */
+const STOP_WITHIN = 4500
+/** 128 + SIGINT, as shells count. */
+const INTERRUPTED = 130
+
+export function runCommand<L extends LoadedConfig>(context: CommandContext<Actions<L>>): Command {
+  return defineCommand('run', {
+    summary: 'run the gateway until SIGTERM or Ctrl-C; SIGHUP reloads the configuration',
+    examples: ['sluice run', 'sluice run --config site.yaml --data /var/lib/sluice'],
+  }).action((options: CommonOptions) => run(context, options))
+}
+
+async function run<L extends LoadedConfig>(context: CommandContext<Actions<L>>, options: CommonOptions): Promise<void> {
+  const { actions, terminal } = context
+  const signals = listenForSignals()
+  const loaded = await actions.load(options, terminal.env)
+  const log = await createLog(actions.clock, {
+    level: loaded.logLevel,
+    ...(loaded.logPretty === undefined ? {} : { pretty: loaded.logPretty }),
+  })
+  try {
+    const gateway = await actions.startGateway({ loaded, clock: actions.clock, log })
+    terminal.print(JSON.stringify({ event: 'ready', ports: gateway.ports }))
+    for (;;) {
+      const signal = await signals.next()
+      if (signal !== 'SIGHUP') break
+      await reload(context, options, gateway, log)
+    }
+    context.setExitCode(await stop(context, gateway, log))
+  } finally {
+    log.flush()
+  }
+}
+
+interface Signals {
+  /** The oldest signal that was not taken yet. */
+  next(): Promise<NodeJS.Signals>
+}
+
+/** From now on signals are kept until the gateway can follow them; a second request to stop is obeyed at once. */
+function listenForSignals(): Signals {
+  const kept: NodeJS.Signals[] = []
+  let wake: (() => void) | undefined
+  let stops = 0
+  const hear = (signal: NodeJS.Signals) => {
+    if (signal !== 'SIGHUP' && ++stops > 1 && signal === 'SIGINT') process.exit(INTERRUPTED)
+    kept.push(signal)
+    wake?.()
+  }
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, hear)
+  return {
+    async next() {
+      for (;;) {
+        const signal = kept.shift()
+        if (signal) return signal
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+    },
+  }
+}
+
+/** A bad new file leaves the running configuration as it is. */
+async function reload<L extends LoadedConfig>(
+  { actions, terminal }: CommandContext<Actions<L>>,
+  options: CommonOptions,
+  gateway: RunningGateway<L>,
+  log: Log,
+): Promise<void> {
+  try {
+    const loaded = await actions.load(options, terminal.env)
+    await gateway.reload(loaded)
+    log.setLevel(loaded.logLevel)
+    log.info({ file: loaded.file ?? null }, 'configuration reloaded')
+  } catch (error) {
+    const text = 'the new configuration is not used, the old one stays'
+    if (error instanceof ConfigError) log.error({ mistakes: error.message.split('\n') }, text)
+    else log.error({ err: error }, `${text}: ${reasonOf(error)}`)
+  }
+}
+
+async function stop<L extends LoadedConfig>(
+  { actions }: CommandContext<Actions<L>>,
+  gateway: RunningGateway<L>,
+  log: Log,
+): Promise<number> {
+  let late = () => undefined as unknown
+  const deadline = new Promise<'late'>((resolve) => {
+    late = () => resolve('late')
+  })
+  const timer = actions.clock.after(STOP_WITHIN, late)
+  const ended = await Promise.race([gateway.stop(), deadline])
+  timer.cancel()
+  if (ended !== 'late') return EXIT.ok
+  log.error({ within: STOP_WITHIN }, 'did not stop in time: what was not yet durable was not acknowledged either')
+  log.flush()
+  process.exit(EXIT.failure)
+}

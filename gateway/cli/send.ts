@@ -1,0 +1,97 @@
+import type { Command } from 'commander'
+import { reasonOf, SluiceError } from '../errors.ts'
+import type { CommandStatus } from '../http/schemas.ts'
+import type { CommandState } from '../record.ts'
+import type { CommandContext } from './actions.ts'
+import { openEvents, type StreamEvent } from './event-stream.ts'
+import { EXIT } from './exit-codes.ts'
+import { clockTime } from './format.ts'
+import { type CommonOptions, defineCommand, runningGateway, usageError } from './options.ts'
+import { harmless, type Terminal } from './terminal.ts'
+
+interface Options extends CommonOptions {
+  readonly id?: string
+  readonly deadline?: string
+  readonly wait: boolean
+}
+
+const FINAL: ReadonlySet<CommandState> = new Set(['acknowledged', 'failed', 'expired', 'unconfirmed', 'rejected'])
+
+export function sendCommand(context: CommandContext): Command {
+  return defineCommand('send <device> <command> [json]', {
+    summary: 'send a command to a device and show how far it is; exit 0 only when the device acknowledged it',
+    examples: ['sluice send pump-3 open', `sluice send pump-3 set '{"rate":12}' --deadline 30s`],
+  })
+    .argument('<device>', 'who shall do it')
+    .argument('<command>', 'what')
+    .argument('[json]', 'its arguments')
+    .option('--id <id>', 'the same id twice is one command; default a new one')
+    .option('--deadline <when>', 'a duration or an ISO time')
+    .option('--no-wait', 'end as soon as it is accepted')
+    .option('--json', 'print JSON lines')
+    .action((device: string, name: string, json: string | undefined, options: Options) => {
+      const request = {
+        device,
+        command: name,
+        ...(json === undefined ? {} : { args: parseArguments(json) }),
+        ...(options.id === undefined ? {} : { id: options.id }),
+        ...(options.deadline === undefined ? {} : { deadline: options.deadline }),
+      }
+      return send(context, request, options)
+    })
+}
+
+function parseArguments(json: string): unknown {
+  try {
+    return JSON.parse(json)
+  } catch (error) {
+    throw usageError(`the arguments are no JSON: ${reasonOf(error)}`)
+  }
+}
+
+async function send(context: CommandContext, request: object, options: Options): Promise<void> {
+  const { terminal } = context
+  const client = await runningGateway(context, options)
+  // Watching begins before sending, so that no change of state is missed.
+  const events = options.wait ? await openEvents(client, new URLSearchParams({ types: 'command' })) : undefined
+  const { body } = await client.post<CommandStatus>('/api/commands', request)
+  show(terminal, body, options)
+  const last = events && !FINAL.has(body.state) ? await follow(events, body.id, () => refresh(body.id)) : body
+  const wanted = last.state === 'acknowledged' || (!options.wait && last.state !== 'rejected')
+  context.setExitCode(wanted ? EXIT.ok : EXIT.failure)
+  await events?.return(undefined)
+
+  async function follow(
+    stream: AsyncGenerator<StreamEvent>,
+    id: string,
+    fetchAgain: () => Promise<CommandStatus>,
+  ): Promise<CommandStatus> {
+    let shown = body.state
+    for await (const event of stream) {
+      const missed = event.type === 'dropped'
+      if (!missed && event.data.id !== id) continue
+      const state = missed ? await fetchAgain() : ({ ...body, ...event.data } as CommandStatus)
+      if (state.state !== shown) show(terminal, state, options)
+      shown = state.state
+      if (FINAL.has(state.state)) return state
+    }
+    throw new SluiceError(
+      'SLUICE_NO_ANSWER',
+      `the gateway stopped before command ${id} was done; it goes on after a restart`,
+    )
+  }
+
+  function refresh(id: string): Promise<CommandStatus> {
+    return client.get<CommandStatus>(`/api/commands/${encodeURIComponent(id)}`)
+  }
+}
+
+function show(terminal: Terminal, command: CommandStatus, options: Options): void {
+  if (options.json) {
+    terminal.print(JSON.stringify(command))
+    return
+  }
+  const result = command.result === undefined ? '' : ` ${JSON.stringify(command.result)}`
+  const reason = command.reason === undefined ? '' : ` ${command.reason}`
+  terminal.print(harmless(`${clockTime(command.time)} ${command.id} ${command.state}${result}${reason}`))
+}

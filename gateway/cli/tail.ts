@@ -1,0 +1,87 @@
+import type { Command } from 'commander'
+import type { CommandContext } from './actions.ts'
+import { fieldList } from './devices.ts'
+import { openEvents, type StreamEvent } from './event-stream.ts'
+import { EXIT } from './exit-codes.ts'
+import { clockTime, figure } from './format.ts'
+import { type CommonOptions, defineCommand, runningGateway, usageError } from './options.ts'
+import { harmless, type Paint, paintFor } from './terminal.ts'
+
+interface Options extends CommonOptions {
+  readonly types: string
+  readonly count?: string
+}
+
+export function tailCommand(context: CommandContext): Command {
+  return defineCommand('tail [pattern]', {
+    summary: 'show readings and window results as they come',
+    examples: ["sluice tail 'dvc30*'", "sluice tail 'telemetry/+/temperature'", 'sluice tail --types window --json'],
+  })
+    .argument('[pattern]', 'a device with * and ?, or an MQTT filter over telemetry/{device}/{stream}')
+    .option('--types <list>', 'of reading, window, command, alert, gap, upstream', 'reading,window,command,alert')
+    .option('-n, --count <n>', 'end after so many')
+    .option('--json', 'print JSON lines')
+    .action((pattern: string | undefined, options: Options) => tail(context, pattern, options))
+}
+
+async function tail(context: CommandContext, pattern: string | undefined, options: Options): Promise<void> {
+  const left = options.count === undefined ? Number.POSITIVE_INFINITY : Number(options.count)
+  if (!(left > 0)) throw usageError(`--count: ${options.count} is not a positive number`)
+  const { terminal } = context
+  const paint = paintFor(terminal)
+  const client = await runningGateway(context, options)
+  const query = new URLSearchParams({ types: options.types })
+  if (pattern !== undefined) query.set('match', pattern)
+  let shown = 0
+  for await (const event of await openEvents(client, query)) {
+    terminal.print(options.json ? JSON.stringify({ event: event.type, ...event.data }) : line(event, paint))
+    if (event.type !== 'dropped' && ++shown >= left) return
+  }
+  terminal.complain('sluice: the gateway has stopped')
+  context.setExitCode(EXIT.notRunning)
+}
+
+/** One event as one line; what sensors wrote is shown, never obeyed. */
+export function line({ type, data }: StreamEvent, paint: Paint): string {
+  const text = (name: string) => harmless(String(data[name] ?? ''))
+  switch (type) {
+    case 'reading': {
+      const spared = data.spared === undefined ? '' : paint.dim(` (${text('spared')} more not shown)`)
+      const device = data.stream === undefined ? text('device') : `${text('device')}/${text('stream')}`
+      return `${clockTime(text('time'))} ${paint.green('reading')} ${paint.bold(device)} ${harmless(fieldList(record(data.fields), 12))}${spared}`
+    }
+    case 'window':
+      return windowLine(data, paint)
+    case 'command':
+      return `${clockTime(text('time'))} ${paint.bold('command')} ${text('device')} ${text('command')} ${text('id')} ${text('state')} ${text('reason')}`.trimEnd()
+    case 'alert':
+      return `${clockTime(text('time'))} ${paint.red('alert')} ${text('rule')} ${keyText(data.key)} ${text('state')} ${text('severity')} ${text('value')}`.trimEnd()
+    case 'dropped':
+      return paint.dim(`… ${text('count')} events were too fast to show`)
+    default:
+      return harmless(`${type} ${JSON.stringify(data)}`)
+  }
+}
+
+function windowLine(data: Record<string, unknown>, paint: Paint): string {
+  const span = `${clockTime(String(data.start))}–${clockTime(String(data.end))}`
+  const kind = data.kind === 'correction' ? `correction ${data.rev}` : 'window'
+  const fields = Object.entries(record(data.fields)).map(([name, value]) => `${name} ${statistics(record(value))}`)
+  const head = `${span} ${paint.bold(kind)} ${harmless(String(data.window))} ${keyText(data.key)}`
+  return `${head} count=${data.count}${fields.length > 0 ? `  ${harmless(fields.join('  '))}` : ''}`
+}
+
+/** The mean and its range of a number, the values of a text. */
+function statistics(of: Record<string, unknown>): string {
+  const { mean, min, max, values } = of
+  if (typeof mean === 'number') return `${figure(mean)} (${figure(Number(min))}…${figure(Number(max))})`
+  return values === undefined ? String(of.count ?? '') : fieldList(record(values))
+}
+
+function keyText(key: unknown): string {
+  return harmless(fieldList(record(key))) || 'all'
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return value !== null && typeof value === 'object' ? (value as Record<string, unknown>) : {}
+}
