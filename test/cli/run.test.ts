@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { sluice } from './sluice.ts'
+
+const main = fileURLToPath(new URL('./fake-main.ts', import.meta.url))
+const data = mkdtempSync(join(tmpdir(), 'sluice-run-'))
+const children: ChildProcess[] = []
+after(() => {
+  for (const child of children) if (child.exitCode === null) child.kill('SIGKILL')
+  rmSync(data, { recursive: true, force: true })
+})
+
+test('run says once that it is ready, reloads on SIGHUP, and exits 0 on SIGTERM', { timeout: 30_000 }, async () => {
+  const config = join(data, 'sluice.yaml')
+  writeFileSync(config, 'good')
+  const child = start('run', '--config', config, '--data', data)
+  const ready = JSON.parse(await child.line('out'))
+  assert.deepEqual([ready.event, ready.ports.mqtt, typeof ready.ports.http], ['ready', 1883, 'number'])
+  assert.ok(existsSync(join(data, 'runtime.json')))
+  assert.equal((await sluice(['health', '--data', data])).code, 0)
+
+  child.process.kill('SIGHUP')
+  assert.deepEqual(pick(await child.line('err')), ['info', 'configuration reloaded'])
+  assert.match((await sluice(['health', '--data', data])).err, /reloaded/)
+
+  writeFileSync(config, 'tumbing')
+  child.process.kill('SIGHUP')
+  const refused = await child.line('err')
+  assert.deepEqual(pick(refused), ['error', 'the new configuration is not used, the old one stays'])
+  assert.match(refused, /sluice\.yaml:1:3: unknown key/)
+
+  child.process.kill('SIGTERM')
+  assert.deepEqual(await once(child.process, 'exit'), [0, null])
+  assert.ok(!existsSync(join(data, 'runtime.json')))
+  assert.equal(child.rest('out'), '')
+})
+
+test('a second Ctrl-C does not wait for a slow stop', { timeout: 30_000 }, async () => {
+  const child = start('run', '--config', join(data, 'slow.yaml'), '--data', data)
+  await child.line('out')
+  child.process.kill('SIGINT')
+  child.process.kill('SIGINT')
+  // Two signals of one kind may arrive as one.
+  const again = setInterval(() => child.process.kill('SIGINT'), 100)
+  const [code] = await once(child.process, 'exit')
+  clearInterval(again)
+  assert.equal(code, 130)
+})
+
+test('a port in use is one clear line and exit 1', { timeout: 30_000 }, async () => {
+  const child = start('run', '--config', join(data, 'in-use.yaml'), '--data', data)
+  const [code] = await once(child.process, 'close')
+  assert.deepEqual(
+    [code, child.rest('out'), child.rest('err')],
+    [1, '', 'sluice: mqtt: port 1883 is in use (SLUICE_PORT_IN_USE)\n'],
+  )
+})
+
+function pick(line: string): [string, string] {
+  const { level, msg } = JSON.parse(line)
+  return [level, msg]
+}
+
+function start(...args: string[]) {
+  const child = spawn(process.execPath, ['--import', 'tsx', main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  children.push(child)
+  const text = { out: '', err: '' }
+  child.stdout.on('data', (piece) => {
+    text.out += piece
+  })
+  child.stderr.on('data', (piece) => {
+    text.err += piece
+  })
+  const streams = { out: child.stdout, err: child.stderr }
+  return {
+    process: child,
+    rest: (which: 'out' | 'err') => text[which],
+    /** The next line, taken. */
+    async line(which: 'out' | 'err'): Promise<string> {
+      while (!text[which].includes('\n')) {
+        if (child.exitCode !== null) throw new Error(`ended with ${child.exitCode}: ${text.err}`)
+        await Promise.race([once(streams[which], 'data'), once(child, 'exit')])
+      }
+      const end = text[which].indexOf('\n')
+      const line = text[which].slice(0, end)
+      text[which] = text[which].slice(end + 1)
+      return line
+    },
+  }
+}
