@@ -1,0 +1,72 @@
+/** Sockets and WebSockets as the guard sees them. */
+import type { Socket } from 'node:net'
+import type { WebSocket } from 'ws'
+import type { Wire } from './connection.ts'
+
+export class SocketWire implements Wire {
+  readonly #socket: Socket
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+  }
+
+  get queued(): number {
+    return this.#socket.writableLength
+  }
+
+  write(bytes: Uint8Array): void {
+    if (this.#socket.writable) this.#socket.write(bytes)
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  end(): void {
+    this.#socket.end()
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+}
+
+/** Close code for the end of an MQTT connection: normal closure (RFC 6455 section 7.4.1). */
+const NORMAL = 1000
+
+/** MQTT packets may span messages, and a message may hold several (MQTT 3.1.1 section 6). */
+export class WebSocketWire implements Wire {
+  readonly #socket: WebSocket
+
+  constructor(socket: WebSocket) {
+    this.#socket = socket
+  }
+
+  get queued(): number {
+    return this.#socket.bufferedAmount
+  }
+
+  write(bytes: Uint8Array): void {
+    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.send(bytes, { binary: true })
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  end(): void {
+    this.#socket.close(NORMAL)
+  }
+
+  destroy(): void {
+    this.#socket.terminate()
+  }
+}
