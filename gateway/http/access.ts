@@ -23,10 +23,15 @@ export interface Access {
   readonly hosts: readonly string[]
 }
 
+/** What is looked at of a request. */
+export interface Asking extends Pick<IncomingMessage, 'headers' | 'method' | 'url'> {
+  readonly socket: { readonly remoteAddress?: string | undefined }
+}
+
 const HEALTH = new Set(['/healthz', '/readyz'])
 
 /** @throws RequestError 401, 403 or 421 */
-export function checkAccess(access: Access, request: IncomingMessage): void {
+export function checkAccess(access: Access, request: Asking): void {
   const bearer = bearerOf(request)
   if (bearer !== undefined && same(bearer, access.secret)) return
   const token = access.token()
@@ -41,7 +46,7 @@ export function checkAccess(access: Access, request: IncomingMessage): void {
 }
 
 /** Node joins what is refused later; the path is only compared, never used. */
-function isHealth(request: IncomingMessage): boolean {
+function isHealth(request: Asking): boolean {
   return HEALTH.has((request.url ?? '').split('?', 1)[0] ?? '')
 }
 
@@ -50,7 +55,7 @@ function unauthorized(bearer: string | undefined): RequestError {
   return new RequestError(401, 'SLUICE_UNAUTHORIZED', message)
 }
 
-function bearerOf(request: IncomingMessage): string | undefined {
+function bearerOf(request: Asking): string | undefined {
   return /^Bearer +([^\s]+)\s*$/i.exec(request.headers.authorization ?? '')?.[1]
 }
 
@@ -69,7 +74,7 @@ export function isLoopback(address: string | undefined): boolean {
   return bare === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(bare)
 }
 
-function checkHost(access: Access, request: IncomingMessage): void {
+function checkHost(access: Access, request: Asking): void {
   const name = hostName(request.headers.host ?? '')
   if (name === undefined || !(isLoopbackName(name) || access.hosts.includes(name)))
     throw new RequestError(421, 'SLUICE_HOST_REFUSED', `host ${request.headers.host ?? '(none)'} is not this gateway's`)
@@ -85,7 +90,7 @@ function hostName(host: string): string | undefined {
   return (match?.[1] ?? match?.[2])?.toLowerCase().replace(/\.$/, '')
 }
 
-function checkOrigin(request: IncomingMessage): void {
+function checkOrigin(request: Asking): void {
   const { origin, host } = request.headers
   if (origin !== undefined && originHost(origin) !== host?.toLowerCase()) throw crossSite(origin)
   const site = request.headers['sec-fetch-site']

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { isLoopback } from '../../gateway/http/access.ts'
+import { checkAccess, isLoopback } from '../../gateway/http/access.ts'
 import { SECRET, type Served, serve } from './serve.ts'
 
 describe('without a token', () => {
@@ -29,6 +29,7 @@ describe('without a token', () => {
       'evil.example:8080',
       '127.0.0.1.evil.example',
       'localhost.evil.example',
+      'evillocalhost',
       '10.0.0.1',
       '[::2]',
       'a b',
@@ -125,6 +126,19 @@ describe('with a token', () => {
     )
     assert.equal((await served.ask('GET', '/api/status', { headers: { authorization: 'Bearer changed' } })).status, 200)
   })
+})
+
+test('without a token another machine is refused, whatever it says, unless it knows the local secret', () => {
+  const access = { token: () => undefined, secret: SECRET, hosts: ['0.0.0.0'] }
+  const asking = (headers: object) => ({
+    headers: { host: 'localhost', ...headers },
+    method: 'GET',
+    url: '/healthz',
+    socket: { remoteAddress: '10.0.0.5' },
+  })
+  assert.throws(() => checkAccess(access, asking({})), { status: 403, code: 'SLUICE_LOOPBACK_ONLY' })
+  assert.throws(() => checkAccess(access, asking({ 'x-forwarded-for': '127.0.0.1' })), { code: 'SLUICE_LOOPBACK_ONLY' })
+  checkAccess(access, asking({ authorization: `Bearer ${SECRET}` }))
 })
 
 test('loopback is 127.0.0.0/8 and ::1, also when mapped into IPv6', () => {

@@ -138,6 +138,8 @@ describe('what people watch', () => {
     await clock.advance(1000)
     live.reading(readingOf('a', 1))
     assert.equal(events.at(-1)?.spared, 1000 - READINGS_PER_SECOND)
+    live.reading(readingOf('a', 2))
+    assert.equal(events.at(-1)?.spared, undefined)
   })
 
   test('a pattern is applied before sampling, so that a rare device is seen among many', () => {
