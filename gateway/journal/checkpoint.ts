@@ -1,0 +1,142 @@
+/**
+ * Checkpoints: the gateway's whole state after some entry of the journal, so that a start replays only what came later.
+ *
+ *   checkpoint-<entry>.ckpt   "SLUICECP" | version u8 | 0 0 0 | crc32 of the rest | deflated:
+ *                             length of the facts u32 | facts, JSON | windows, as they wrote themselves
+ *
+ * A checkpoint counts only once the journal is durable up to its entry and the outbox too, which is the caller's care.
+ * Two are kept, and the journal back to the older one: a damaged checkpoint costs a longer replay, nothing else. What
+ * can't be read is renamed to `.corrupt` and never looked at again.
+ */
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { deflate, inflate } from 'node:zlib'
+import { DamageError, reasonOf, StartError } from '../errors.ts'
+import { crc32 } from '../log/crc32.ts'
+import { type Files, readSmall, replaceSmall } from '../log/files.ts'
+
+const MAGIC = Buffer.from('SLUICECP', 'latin1')
+const VERSION = 1
+const HEAD = 16
+const NAME = /^checkpoint-(\d{16})\.ckpt$/
+/** No checkpoint is larger, bytes. */
+const LIMIT = 1 << 30
+const KEPT = 2
+
+/** Compression of a checkpoint: it is written once in 64 MB of journal, so speed matters more than size. */
+const LEVEL = 1
+
+export interface Checkpoint {
+  /** The last entry whose effects are in it. */
+  readonly entry: number
+  /** All but the windows, as plain JSON. */
+  readonly facts: unknown
+  readonly windows: Uint8Array
+}
+
+export async function encodeCheckpoint(checkpoint: Checkpoint): Promise<Buffer> {
+  const facts = Buffer.from(JSON.stringify({ entry: checkpoint.entry, facts: checkpoint.facts }))
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(facts.length)
+  const body = await promisify<Uint8Array, { level: number }, Buffer>(deflate)(
+    Buffer.concat([length, facts, checkpoint.windows]),
+    { level: LEVEL },
+  )
+  const head = Buffer.alloc(HEAD)
+  MAGIC.copy(head)
+  head[8] = VERSION
+  head.writeUInt32BE(crc32(body, 0), 12)
+  return Buffer.concat([head, body])
+}
+
+/**
+ * @throws StartError `SLUICE_NEWER_DATA` a newer gateway wrote it
+ * @throws DamageError these are not the bytes of a checkpoint
+ */
+export async function decodeCheckpoint(bytes: Buffer): Promise<Checkpoint> {
+  if (bytes.length < HEAD || bytes.compare(MAGIC, 0, 8, 0, 8) !== 0) {
+    throw new DamageError('SLUICE_CHECKPOINT', 'not a checkpoint')
+  }
+  if ((bytes[8] as number) > VERSION) {
+    throw new StartError(
+      'SLUICE_NEWER_DATA',
+      `checkpoint of version ${bytes[8]}: written by a newer gateway, upgrade this one`,
+    )
+  }
+  const body = bytes.subarray(HEAD)
+  if (crc32(body, 0) !== bytes.readUInt32BE(12)) throw new DamageError('SLUICE_CHECKPOINT', 'checkpoint is damaged')
+  const plain = await promisify<Uint8Array, Buffer>(inflate)(body)
+  const end = 4 + plain.readUInt32BE(0)
+  const { entry, facts } = JSON.parse(plain.toString('utf8', 4, end)) as { entry: number; facts: unknown }
+  return { entry, facts, windows: plain.subarray(end) }
+}
+
+export interface CheckpointStore {
+  /** The newest that can be read, or null. */
+  load(): Promise<Checkpoint | null>
+  /** Resolves when it is on disk; removes the oldest. */
+  save(bytes: Buffer, entry: number): Promise<void>
+  /** The journal is needed from the entry after this one on. */
+  readonly oldest: number
+}
+
+export interface StoreOptions {
+  readonly files: Files
+  readonly directory: string
+  /** A checkpoint could not be read and was put aside. */
+  onDamage(file: string, reason: string): void
+  /** Changes nothing on disk: for an audit. */
+  readonly readOnly?: boolean
+}
+
+export async function openCheckpoints(options: StoreOptions): Promise<CheckpointStore> {
+  const { files, directory } = options
+  if (!options.readOnly) await files.makeDirectory(directory)
+  let entries = (await files.list(directory)).flatMap((name) => entryOf(name)).sort((a, b) => b - a)
+  return {
+    get oldest() {
+      return entries.at(-1) ?? 0
+    },
+    async load() {
+      for (const entry of [...entries]) {
+        const checkpoint = await read(options, entry)
+        if (checkpoint) return checkpoint
+        entries = entries.filter((other) => other !== entry)
+      }
+      return null
+    },
+    async save(bytes, entry) {
+      await files.makeDirectory(directory)
+      await replaceSmall(files, pathOf(directory, entry), bytes)
+      entries = [entry, ...entries.filter((other) => other !== entry)]
+      for (const old of entries.slice(KEPT)) await files.remove(pathOf(directory, old))
+      entries = entries.slice(0, KEPT)
+    },
+  }
+}
+
+function entryOf(name: string): number[] {
+  const match = NAME.exec(name)
+  return match ? [Number(match[1])] : []
+}
+
+function pathOf(directory: string, entry: number): string {
+  return join(directory, `checkpoint-${String(entry).padStart(16, '0')}.ckpt`)
+}
+
+async function read(options: StoreOptions, entry: number): Promise<Checkpoint | null> {
+  const { files, directory } = options
+  const path = pathOf(directory, entry)
+  try {
+    const bytes = await readSmall(files, path, Math.min(LIMIT, await files.size(path)))
+    if (!bytes) return null
+    const checkpoint = await decodeCheckpoint(bytes)
+    if (checkpoint.entry !== entry) throw new DamageError('SLUICE_CHECKPOINT', `holds entry ${checkpoint.entry}`)
+    return checkpoint
+  } catch (error) {
+    if (error instanceof StartError) throw error
+    if (!options.readOnly) await files.rename(path, `${path}.corrupt`).catch(() => undefined)
+    options.onDamage(path, reasonOf(error))
+    return null
+  }
+}

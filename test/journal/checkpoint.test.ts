@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { type CheckpointStore, encodeCheckpoint, openCheckpoints } from '../../gateway/journal/checkpoint.ts'
+import { realFiles } from '../../gateway/log/files.ts'
+
+async function withStore(
+  run: (store: CheckpointStore, directory: string, damaged: string[]) => Promise<void>,
+): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'sluice-checkpoint-'))
+  const damaged: string[] = []
+  try {
+    await run(await reopen(directory, damaged), directory, damaged)
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+}
+
+function reopen(directory: string, damaged: string[] = []): Promise<CheckpointStore> {
+  return openCheckpoints({ files: realFiles, directory, onDamage: (file) => damaged.push(file) })
+}
+
+async function save(store: CheckpointStore, entry: number): Promise<void> {
+  const bytes = await encodeCheckpoint({ entry, facts: { entry }, windows: Buffer.from(`windows ${entry}`) })
+  await store.save(bytes, entry)
+}
+
+test('gives back what was saved, and keeps two', async () => {
+  await withStore(async (store, directory) => {
+    for (const entry of [10, 20, 30]) await save(store, entry)
+    const found = await (await reopen(directory)).load()
+    assert.equal(found?.entry, 30)
+    assert.deepEqual(found.facts, { entry: 30 })
+    assert.equal(Buffer.from(found.windows).toString(), 'windows 30')
+    assert.equal(readdirSync(directory).length, 2)
+    assert.equal(store.oldest, 20)
+  })
+})
+
+test('falls back to the older one when any bit of the newer is flipped', async () => {
+  await withStore(async (store, directory) => {
+    await save(store, 10)
+    await save(store, 20)
+    const path = join(directory, 'checkpoint-0000000000000020.ckpt')
+    const good = readFileSync(path)
+    for (let at = 0; at < good.length; at++) {
+      const bad = Buffer.from(good)
+      bad[at] = (bad[at] as number) ^ 0x10
+      writeFileSync(path, bad)
+      const damaged: string[] = []
+      const found = await (await reopen(directory, damaged)).load().catch((error) => error.code)
+      // The version byte alone may say "newer".
+      if (at === 8) assert.equal(found, 'SLUICE_NEWER_DATA')
+      // Three bytes are reserved and say nothing.
+      else if (at >= 9 && at < 12) assert.equal(found.entry, 20)
+      else assert.deepEqual([found.entry, damaged], [10, [path]])
+      rmSync(`${path}.corrupt`, { force: true })
+    }
+  })
+})
+
+test('starts without a checkpoint when none can be read', async () => {
+  await withStore(async (store, directory, damaged) => {
+    assert.equal(await store.load(), null)
+    writeFileSync(join(directory, 'checkpoint-0000000000000001.ckpt'), 'nonsense')
+    assert.equal(await (await reopen(directory, damaged)).load(), null)
+    assert.equal(damaged.length, 1)
+  })
+})
