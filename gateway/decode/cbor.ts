@@ -10,7 +10,7 @@ import { MAX_DEPTH } from './json.ts'
 
 type Token = ReturnType<Tokenizer['next']>
 
-const OPTIONS = { useMaps: true, retainStringBytes: true } as const
+const OPTIONS = { useMaps: true, retainStringBytes: true, allowBigInt: true } as const
 
 /** Maps come as `Map`, byte strings as `Uint8Array`. @throws DecodeError `cbor`, `depth`, `utf8` */
 export function parseCbor(bytes: Buffer): unknown {

@@ -20,6 +20,8 @@ export interface Draft {
   add(name: string, value: Scalar): void
   /** Adds a field from text that carries no type, as in CSV. @throws DecodeError */
   cell(name: string, text: string): void
+  /** Says that the name holds an object or an array, whose values follow by their paths. @throws DecodeError */
+  inside(name: string): void
   /** The event time, ms since the epoch, when it does not come from a field. */
   timeIs(ms: number): void
   /** Fills the row. @throws DecodeError `missing`, `empty` */
@@ -99,6 +101,15 @@ export function createDraft(row: Reading, root: Shape): Draft {
     cell(name, text) {
       const plan = rule.planOf(name)
       addAs(name, plan.role === SKIP ? text : typed(name, text, plan), plan)
+    },
+
+    inside(name) {
+      const plan = rule.planOf(name)
+      if (plan.role === TIME) throw new DecodeError('time', `time field ${shown(name)} is no time`)
+      if (plan.role === DEVICE) throw new DecodeError('device', `field ${shown(name)} names no device`)
+      if (plan.role === TAG || plan.kind !== undefined) {
+        throw new DecodeError('type', `field ${shown(name)} is an object or an array`)
+      }
     },
 
     timeIs(ms) {

@@ -265,7 +265,8 @@ function takes(edge: Edge, kind: Kind): boolean {
 }
 
 function afterOpen(step: Step, edge: Edge): Step | null {
-  if (step.frame.depth >= MAX_DEPTH) return null
+  const scalar = edge.role === TIME || edge.role === DEVICE || edge.role === TAG || edge.kind !== undefined
+  if (scalar || step.frame.depth >= MAX_DEPTH) return null
   const key = edge.path.slice(step.frame.prefix.length)
   const frame: Frame = {
     prefix: `${edge.path}.`,

@@ -39,6 +39,7 @@ export function flatten(draft: Draft, value: unknown, path = '', depth = 1): voi
   }
   if (depth > MAX_DEPTH) throw new DecodeError('depth', `it is nested deeper than ${MAX_DEPTH}`)
   const prefix = depth === 1 ? '' : `${path}.`
+  if (depth > 1) draft.inside(path)
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) flatten(draft, value[i], prefix + i, depth + 1)
   } else if (value instanceof Map) {

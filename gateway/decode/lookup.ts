@@ -46,6 +46,7 @@ export async function openLookup(options: LookupOptions): Promise<LookupTable> {
   let version = 0
   let rows: Rows = new Map()
   let closed = false
+  let pending: Promise<boolean> | undefined
 
   /** Remembers the stamp before reading: a bad file is reported once, not every few seconds. */
   async function refresh(): Promise<boolean> {
@@ -60,12 +61,21 @@ export async function openLookup(options: LookupOptions): Promise<LookupTable> {
   await refresh().catch((error) => {
     throw new StartError('SLUICE_LOOKUP', `lookup ${options.name}: ${reasonOf(error)}`, { cause: error })
   })
-  const quietly = () =>
-    refresh().catch((error) => {
-      const text = `lookup ${options.name}: ${reasonOf(error)}; the rows loaded before stay in use`
-      options.report(new SluiceError('SLUICE_LOOKUP', text, { cause: error }))
-      return false
-    })
+  function keepOld(error: unknown): boolean {
+    const text = `lookup ${options.name}: ${reasonOf(error)}; the rows loaded before stay in use`
+    options.report(new SluiceError('SLUICE_LOOKUP', text, { cause: error }))
+    return false
+  }
+
+  function quietly(): Promise<boolean> {
+    pending ??= refresh()
+      .catch(keepOld)
+      .finally(() => {
+        pending = undefined
+      })
+    return pending
+  }
+
   const timer = options.clock.every(options.every ?? 5000, quietly)
   return {
     name: options.name,

@@ -173,6 +173,77 @@ for (const [name, rule] of Object.entries(RULES)) {
   })
 }
 
+test('both lanes give the same for documents made to tell them apart', () => {
+  const documents = [
+    ...[
+      '{"a":1,}',
+      '{,"a":1}',
+      '{"a":1 "b":2}',
+      '{"a":1,,"b":2}',
+      '{"a" 1}',
+      '{"a":}',
+      '{}',
+      '{ }',
+      '{{}}',
+      '{"a":{}}',
+    ],
+    ...['{"a":{"b":1},"a.b":2}', '{"a.b":2,"a":{"b":1}}', '{"a":{"b":null},"a.b":2}', '{"a.b":2,"a":{"b":null}}'],
+    ...['{"a":{"b":1},"a":{"c":2}}', '{"a":{"b":1},"a":3}', '{"a":1,"a":null}', '{"a":null,"a":1}', '{"a":1,"a":"x"}'],
+    ...['{"ts":1795392000,"ts":null,"a":1}', '{"ts":null,"ts":1795392000,"a":1}', '{"ts":1,"a":1,"ts":2}'],
+    ...['{"b":1,"2":2,"1":3}', '{"b":1,"01":2}', '{"4294967295":1,"a":2,"4294967294":3}', '{"-1":1,"1.5":2}'],
+    ...[
+      '{"a":"x}',
+      '{"a":"x\\"}',
+      '{"a":"}',
+      '{"a',
+      '{"',
+      '{',
+      '{"a":1',
+      '{"a":{"b":1}',
+      '{"a":1}}',
+      '{"a":1}x',
+      '{"a":1} ',
+    ],
+    ...[
+      '{"a":-}',
+      '{"a":-0}',
+      '{"a":0.0}',
+      '{"a":00}',
+      '{"a":1.}',
+      '{"a":1e5}',
+      '{"a":1E+5}',
+      '{"a":1e}',
+      '{"a":truex}',
+    ],
+    ...[
+      '{"a":nul}',
+      '{"a":fals}',
+      '{"a":true,"b":false,"c":null}',
+      '{"\\u0061":1}',
+      '{"a\n":1}',
+      '{"":1,"":2}',
+      '\v{"a":1}',
+    ],
+  ]
+  for (const rule of Object.values(RULES)) {
+    for (const text of documents) compare(bench(rule), text)
+    const peer = bench(rule)
+    for (const text of documents) compare(peer, text)
+  }
+})
+
+test('a text that is not closed ends with its buffer', () => {
+  const { decoder } = bench()
+  const route = decoder.route('telemetry/d1')
+  assert.ok(route)
+  for (const text of ['{"a":"x}', '{"a":"x\\}', '{"a}', '{"ts":"2026}']) {
+    const bytes = Buffer.from(new Uint8Array(Buffer.from(text)).buffer)
+    assert.throws(() => decoder.decode(route, 't', bytes, 0, bytes.length, undefined, 0, true, () => {}), {
+      reason: 'json',
+    })
+  }
+})
+
 test('both lanes read numbers to the last bit', () => {
   const peer = bench()
   const random = seeded(7)
