@@ -204,7 +204,14 @@ export function createClient({ clock, endpoint, maxBody = 1024 * 1024 }: ClientO
       pending.cancel()
       handler.ended(error)
     }
-    const take = (message: CoapMessage, receipt: Receipt) => {
+    const take = (message: CoapMessage, given: Receipt) => {
+      const receipt: Receipt = {
+        ...given,
+        forget() {
+          order.forget()
+          given.forget()
+        },
+      }
       const sequence = findUint(message.options, OBSERVE)
       if (sequence !== undefined && !order.isNewer(sequence, clock.monotonic())) {
         receipt.acknowledge()

@@ -31,6 +31,8 @@ export const INTERNAL_SERVER_ERROR = 0xa0
 export const SERVICE_UNAVAILABLE = 0xa3
 export const PROXYING_NOT_SUPPORTED = 0xa5
 
+export const codesByMethod = { get: GET, post: POST, put: PUT, delete: DELETE } as const
+
 /** True for 2.xx. */
 export function isSuccess(code: number): boolean {
   return code >> 5 === 2

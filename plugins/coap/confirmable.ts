@@ -19,7 +19,9 @@ export interface Confirmable {
 }
 
 export interface Confirmables {
-  send(to: Correspondent, encode: (id: number) => Buffer, done: (outcome: Outcome) => void, token?: Buffer): void
+  send(to: Correspondent, encode: (id: number) => Buffer, done: (outcome: Outcome) => void, token?: Buffer): Confirmable
+  /** Sends it no more, whether it was sent or not; `done` is not called. */
+  cancel(to: Correspondent, message: Confirmable): void
   /** Ends the message under way with that id. False when there is none. */
   settle(to: Correspondent, id: number, outcome: Outcome): boolean
   /** Ends the request with that token without an outcome: it was answered, or is not wanted any more. */
@@ -67,12 +69,26 @@ export function createConfirmables(
 
   return {
     send(to, encode, done, token) {
-      const message = { encode, done, token, id: 0, data: undefined, attempts: 0, timeout: 0, timer: undefined }
+      const message: Confirmable = {
+        encode,
+        done,
+        token,
+        id: 0,
+        data: undefined,
+        attempts: 0,
+        timeout: 0,
+        timer: undefined,
+      }
       if ((to.underWay?.size ?? 0) < parameters.nstart) start(to, message)
       else {
         to.waiting ??= []
         to.waiting.push(message)
       }
+      return message
+    },
+    cancel(to, message) {
+      if (to.underWay?.get(message.id) === message) end(to, message, undefined)
+      else to.waiting = to.waiting?.filter((m) => m !== message)
     },
     settle(to, id, outcome) {
       const message = to.underWay?.get(id)

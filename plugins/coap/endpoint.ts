@@ -98,7 +98,7 @@ export interface Endpoint {
   attach(transport: DatagramTransport): void
   /** Sends a request. The handler is called until the response is there, or, for an observation, until `cancel`. */
   request(peer: Peer, request: OutgoingRequest, handler: ResponseHandler): Pending
-  /** Sends a response nobody has asked for just now: a notification. Always confirmable. */
+  /** Sends a response nobody has asked for just now: a notification. Always confirmable. Returns what takes it back. */
   notify(
     peer: Peer,
     token: Buffer,
@@ -106,7 +106,7 @@ export interface Endpoint {
     options: readonly Option[],
     payload: Uint8Array,
     done: (outcome: Outcome) => void,
-  ): void
+  ): () => void
   /** Whether a datagram of this size may be sent to the peer now. */
   mayYetSend(peer: Peer, bytes: number): boolean
   /** Forgets everything and stops all timers; transports stay with their owner. */
@@ -303,10 +303,10 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
       timeout.cancel()
       if (requests.get(key) === pending) requests.delete(key)
     }
-    const fail = (text: string) => {
+    const fail = (text: string, refused = false) => {
       if (over) return
       end()
-      handler.failed(new CoapError(`${what.code} ${peer.address}:${peer.port}: ${text}`))
+      handler.failed(new CoapError(`${peer.address}:${peer.port}: ${text}`, { refused }))
     }
     const pending: OurRequest = {
       to,
@@ -333,7 +333,8 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
         (id) => datagram(id, CON),
         (outcome) => {
           if (outcome === 'acknowledged') handler.acknowledged?.()
-          else fail(outcome === 'reset' ? 'refused' : outcome === 'gone' ? 'session ended' : 'no acknowledgement')
+          else if (outcome === 'reset') fail('refused the message', true)
+          else fail(outcome === 'gone' ? 'session ended' : 'no acknowledgement')
         },
         token,
       )
@@ -360,7 +361,8 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
     request,
     notify(peer, token, code, withOptions, payload, done) {
       const to = correspondents.of(peer)
-      confirmables.send(to, (id) => encode(CON, code, id, token, withOptions, payload), done)
+      const message = confirmables.send(to, (id) => encode(CON, code, id, token, withOptions, payload), done)
+      return () => confirmables.cancel(to, message)
     },
     mayYetSend(peer, bytes) {
       const to = correspondents.of(peer)

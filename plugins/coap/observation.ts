@@ -66,21 +66,25 @@ export function createServerObservations({ endpoint, limit, shape }: Options): S
       return this.#match.params
     }
 
-    notify(response: Response, done: (outcome: Outcome) => void): void {
+    notify(response: Response, done: (outcome: Outcome) => void): () => void {
       if (this.ended || this.#waiting >= MAX_WAITING) {
         done(this.ended ? 'gone' : 'timeout')
-        return
+        return () => {}
       }
       this.sequence = nextSequence(this.sequence)
       const last = !isSuccess(response.code)
       const extra = last ? [] : [uintOption(OBSERVE, this.sequence)]
       const { code, options, payload } = shape(response, extra)
       this.#waiting++
-      endpoint.notify(this.peer, this.#token, code, options, payload, (outcome) => {
+      const cancel = endpoint.notify(this.peer, this.#token, code, options, payload, (outcome) => {
         this.#waiting--
         if (last || outcome !== 'acknowledged') this.end()
         done(outcome)
       })
+      return () => {
+        this.#waiting--
+        cancel()
+      }
     }
 
     /** Sends the present state, once the state before it has arrived. */
@@ -92,11 +96,12 @@ export function createServerObservations({ endpoint, limit, shape }: Options): S
       const handler = handlerOf(this.#match.resource, this.#request.code)
       this.#refreshing = true
       this.#stale = false
-      const send = (response: Response) =>
+      const send = (response: Response) => {
         this.notify(response, () => {
           this.#refreshing = false
           if (this.#stale && !this.ended) this.refresh()
         })
+      }
       if (handler) handler(this.#request, send)
       else send({ code: INTERNAL_SERVER_ERROR })
     }

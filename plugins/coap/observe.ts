@@ -21,8 +21,11 @@ export interface Observation {
   /** The path it observes, without a leading slash. */
   readonly path: string
   readonly params: Readonly<Record<string, string>>
-  /** Sends this as a notification of its own; several wait for each other. `done` says whether the observer has it. */
-  notify(response: Response, done: (outcome: Outcome) => void): void
+  /**
+   * Sends this as a notification of its own; several wait for each other. `done` says whether the observer has it.
+   * Returns what takes it back: it is sent no more, and `done` is not called.
+   */
+  notify(response: Response, done: (outcome: Outcome) => void): () => void
   /** Ends it without a word. */
   end(): void
   /** Called once when it has ended, for whatever reason. */
@@ -39,6 +42,8 @@ export function nextSequence(sequence: number): number {
 export interface NotificationOrder {
   /** @param sequence value of Observe. @param now monotonic ms */
   isNewer(sequence: number, now: number): boolean
+  /** The last one was not taken: when it comes again it is news. */
+  forget(): void
 }
 
 export function createNotificationOrder(): NotificationOrder {
@@ -56,6 +61,9 @@ export function createNotificationOrder(): NotificationOrder {
         at = now
       }
       return newer
+    },
+    forget() {
+      last = undefined
     },
   }
 }
