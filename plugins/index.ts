@@ -1,0 +1,9 @@
+/** The plugins built in. A single executable cannot scan folders, so they stand here, one line each. */
+import type { Plugin } from '../gateway/plugin.ts'
+import { http } from './http/index.ts'
+import { mqtt } from './mqtt/index.ts'
+
+export const plugins: readonly Plugin[] = [
+  mqtt, //
+  http,
+]
