@@ -46,7 +46,7 @@ export function scalar<T>(parse: (value: unknown) => T, written: Written) {
 export function text(check: (value: string) => string | undefined, written: Written) {
   return scalar(
     (value) => {
-      if (typeof value !== 'string') throw new Wrong(`expected text, got ${shown(value)}`)
+      if (typeof value !== 'string') throw new Wrong(`expected text, got ${shown(value)}${quotesHint(value)}`)
       const problem = check(value)
       if (problem !== undefined) throw new Wrong(problem)
       return value
@@ -69,6 +69,11 @@ export function oneOrMore<T>(parse: (value: unknown) => T, written: Written) {
     anyOf: [one, { type: 'array', items: one }],
     example,
   })
+}
+
+/** YAML takes 12345 for a number and true for a truth; a token of that form must be quoted. */
+export function quotesHint(value: unknown): string {
+  return typeof value === 'number' || typeof value === 'boolean' ? `: put it in quotes, "${value}"` : ''
 }
 
 /** A value as a message shows it: `text "abc"`, `number 5`, `a list`. */

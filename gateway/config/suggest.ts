@@ -6,7 +6,8 @@ export function nearest(written: string, known: readonly string[]): string | und
   const same = known.find((name) => plainName(name) === plain)
   if (same !== undefined) return same
   let best: string | undefined
-  let least = Math.max(1, Math.floor(plain.length / 3)) + 1
+  // Two letters swapped are two steps; short names would be close to everything.
+  let least = (plain.length <= 4 ? 1 : plain.length <= 8 ? 2 : 3) + 1
   for (const name of known) {
     const steps = distance(plain, plainName(name))
     if (steps < least) {
