@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import type { Command } from 'commander'
 import type { OutboxSink, OutboxStatus } from '../http/schemas.ts'
 import type { CommandContext } from './actions.ts'
+import { fieldList } from './devices.ts'
 import { bytes, count, duration } from './format.ts'
 import { type CommonOptions, defineCommand, runningGateway } from './options.ts'
 import { type Column, table } from './table.ts'
@@ -24,12 +25,13 @@ export function outboxCommand(context: CommandContext): Command {
     .option('--json', 'print JSON')
     .action((_options, command) => showOutbox(context, command.optsWithGlobals()))
   return defineCommand('outbox', {
-    summary: 'what waits to go upstream: show, retry, skip, export',
+    summary: 'what waits to go upstream: show, retry, skip, forget, export',
     examples: ['sluice outbox', 'sluice outbox retry cloud', 'sluice outbox export cloud > backlog.ndjson'],
   })
     .addCommand(show, { isDefault: true })
     .addCommand(retryCommand(context))
     .addCommand(skipCommand(context))
+    .addCommand(forgetCommand(context))
     .addCommand(exportCommand(context))
 }
 
@@ -64,6 +66,19 @@ function skipCommand(context: CommandContext): Command {
     })
 }
 
+function forgetCommand(context: CommandContext): Command {
+  return defineCommand('forget', {
+    summary: 'drop what is kept for an upstream that is no longer in the configuration',
+    examples: ['sluice outbox forget old-cloud'],
+  })
+    .argument('<upstream>')
+    .action(async (sink: string, _options: object, command: Command) => {
+      const client = await runningGateway(context, command.optsWithGlobals<CommonOptions>())
+      await client.post(`/api/outbox/${encodeURIComponent(sink)}/forget`)
+      context.terminal.print(`${sink} is forgotten`)
+    })
+}
+
 function exportCommand(context: CommandContext): Command {
   return defineCommand('export', {
     summary: 'write a copy of what waits, one JSON record per line',
@@ -93,7 +108,7 @@ async function showOutbox(context: CommandContext, options: CommonOptions): Prom
   const paint = paintFor(terminal)
   const now = context.actions.clock.now()
   const rows = outbox.sinks.flatMap((sink) => sink.backlog.map((backlog) => ({ sink, backlog })))
-  terminal.print(`${bytes(outbox.bytes)} of ${bytes(outbox.maxBytes)} used; when full: ${outbox.whenFull}`)
+  terminal.print(`${bytes(outbox.bytes)} of ${bytes(outbox.maxBytes)} used; when full: ${policies(outbox.whenFull)}`)
   terminal.print('')
   terminal.print(table(columns(now), rows, paint))
   for (const sink of outbox.sinks) if (sink.error) terminal.print(paint.red(`! ${sink.name}: ${sink.error}`))
@@ -114,6 +129,16 @@ function columns(now: number): readonly Column<Row>[] {
     { head: 'WAITING', cell: (row) => count(row.backlog.records), right: true },
     { head: 'BYTES', cell: (row) => bytes(row.backlog.bytes), right: true },
     { head: 'OLDEST', cell: (row) => age(row.backlog.oldest), right: true },
-    { head: 'DRAINED IN', cell: ({ sink }) => sink.drainSeconds && duration(sink.drainSeconds * 1000), right: true },
+    { head: 'DRAINED IN', cell: ({ backlog }) => drain(backlog.drainSeconds), right: true },
   ]
+}
+
+function drain(seconds: number | undefined): string | undefined {
+  return seconds === undefined ? undefined : duration(seconds * 1000)
+}
+
+/** One word when all classes share it. */
+function policies(whenFull: OutboxStatus['whenFull']): string {
+  const different = new Set(Object.values(whenFull))
+  return different.size === 1 ? [...different].join() : fieldList(whenFull)
 }

@@ -1,6 +1,7 @@
-import { chmod, open, readFile, rename } from 'node:fs/promises'
+import { type FileHandle, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { reasonOf, SluiceError } from '../errors.ts'
+import { isUserName } from '../broker/passwords.ts'
+import { reasonOf, SluiceError, StartError } from '../errors.ts'
 import type { CommandContext } from './actions.ts'
 import { type CommonOptions, defineCommand, usageError } from './options.ts'
 import type { Terminal } from './terminal.ts'
@@ -17,34 +18,50 @@ export function passwdCommand(context: CommandContext): Command {
     .argument('<user>')
     .option('-f, --file <file>', 'password file; default as configured, else the line is printed')
     .action(async (user: string, options: Options) => {
-      if (user === '' || /[:\s\0]/.test(user)) throw usageError('a user name has no colon, no space and is not empty')
+      if (!isUserName(user))
+        throw usageError(`${JSON.stringify(user)} is no user name: no colon, no # in front, not empty`)
       const { terminal, actions } = context
       const file = options.file ?? (await actions.load(options, terminal.env)).passwordFile
       const password = await readPassword(terminal)
       const line = `${user}:${await actions.hashPassword(password)}`
       if (file === undefined) terminal.print(line)
-      else terminal.complain(`${await putLine(file, user, line)} ${user} in ${file}; SIGHUP makes the gateway read it`)
+      else
+        terminal.complain(`${await putLine(file, user, line)} ${user} in ${file}; a running gateway reads it by itself`)
     })
 }
 
-/** Replaces the user's line or adds one; the file is whole at every moment. */
+/** Replaces the user's line or adds one, keeping comments; the file is whole at every moment. */
 async function putLine(file: string, user: string, line: string): Promise<'changed' | 'added'> {
   const lines = (await readIfThere(file)).split('\n').filter((one) => one !== '')
   const at = lines.findIndex((one) => one.startsWith(`${user}:`))
   if (at < 0) lines.push(line)
   else lines[at] = line
-  const draft = `${file}.new`
+  const draft = `${file}.${process.pid}.tmp`
   try {
     const handle = await open(draft, 'w', 0o600)
-    await handle.writeFile(`${lines.join('\n')}\n`)
-    await handle.sync()
-    await handle.close()
-    await chmod(draft, 0o600)
+    try {
+      await handle.chmod(0o600)
+      await keepOwner(handle, file)
+      await handle.writeFile(`${lines.join('\n')}\n`)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
     await rename(draft, file)
   } catch (error) {
-    throw new SluiceError('SLUICE_PASSWORD_FILE', `cannot write ${file}: ${reasonOf(error)}`, { cause: error })
+    await rm(draft, { force: true })
+    throw new StartError('SLUICE_PASSWORD_FILE', `cannot write password file ${file}: ${reasonOf(error)}`, {
+      cause: error,
+    })
   }
   return at < 0 ? 'added' : 'changed'
+}
+
+/** What root changes must stay readable to the gateway, which is not root. */
+async function keepOwner(handle: FileHandle, file: string): Promise<void> {
+  if (process.getuid?.() !== 0) return
+  const owner = await stat(file).catch(() => undefined)
+  if (owner) await handle.chown(owner.uid, owner.gid)
 }
 
 async function readIfThere(file: string): Promise<string> {
@@ -52,7 +69,9 @@ async function readIfThere(file: string): Promise<string> {
     return await readFile(file, 'utf8')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
-    throw new SluiceError('SLUICE_PASSWORD_FILE', `cannot read ${file}: ${reasonOf(error)}`, { cause: error })
+    throw new StartError('SLUICE_PASSWORD_FILE', `cannot read password file ${file}: ${reasonOf(error)}`, {
+      cause: error,
+    })
   }
 }
 

@@ -54,6 +54,8 @@ export interface Api {
   retrySink(sink: string): Promise<OutboxSink | undefined>
   /** Gives up waiting records; they are recorded as a gap. Resolves with how many. */
   skipSink(sink: string, request: SkipRequest): Promise<number | undefined>
+  /** Drops what is kept for an upstream that is no longer in the config; recorded as a gap. False: there is none. */
+  forgetSink(sink: string): Promise<boolean>
   /** The JSON text of each record that waits for the sink, oldest first, events before results before readings. */
   exportSink(sink: string, recordClass: RecordClass | undefined): AsyncIterable<Buffer> | undefined
   audit(): Promise<Audit>

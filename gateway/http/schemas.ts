@@ -207,9 +207,12 @@ const recordClass = z.enum(RECORD_CLASSES)
 
 const backlog = z.object({
   class: recordClass,
-  records: z.number(),
+  records: z.number().describe('waiting'),
   bytes: z.number(),
   oldest: time.optional().describe('when the oldest that waits was recorded'),
+  acked: z.number().optional().describe('highest sequence number acknowledged, 0 when none'),
+  rate: z.number().optional().describe('records acknowledged per second'),
+  drainSeconds: z.number().optional().describe('estimate; absent when it does not drain'),
 })
 
 export const outboxSink = z
@@ -218,9 +221,9 @@ export const outboxSink = z
     state: z.string().describe('connected, connecting, waiting, stopped, or removed (no longer in the config)'),
     error: z.string().optional(),
     retryAt: time.optional().describe('next attempt'),
-    sent: count.optional().describe('records acknowledged by it'),
-    rate: z.number().optional().describe('records per second'),
-    drainSeconds: z.number().optional().describe('estimate; absent when it does not drain'),
+    sent: count.optional().describe('records handed to it, those sent again included'),
+    acked: count.optional().describe('records it has taken'),
+    refused: count.optional().describe('records it will never take; each is in a gap record'),
     backlog: z.array(backlog),
   })
   .describe('one upstream and what waits for it')
@@ -229,7 +232,7 @@ export const outbox = z
   .object({
     bytes: z.number(),
     maxBytes: z.number(),
-    whenFull: z.string(),
+    whenFull: z.record(recordClass, z.string()),
     classes: z.array(
       z.object({
         class: recordClass,
@@ -237,6 +240,8 @@ export const outbox = z
         first: z.number().describe('lowest sequence number that is kept'),
         next: z.number().describe('sequence number of the next record'),
         bytes: z.number(),
+        lost: z.record(z.string(), z.number()).optional().describe('numbers lost since the process started, by reason'),
+        full: z.boolean().optional(),
       }),
     ),
     sinks: z.array(outboxSink),
@@ -279,6 +284,7 @@ export const audit = z
         windowed: count,
         open: count,
         late: count,
+        corrected: count.optional().describe('those of the late that a correction counted'),
         filtered: count,
         balanced: z.boolean(),
       }),
@@ -293,6 +299,10 @@ export const deadLetters = z
   .object({
     total: z.number(),
     reasons: z.record(z.string(), z.number()),
+    sources: z
+      .record(z.string(), z.record(z.string(), z.object({ count: z.number(), first: time, last: time })))
+      .optional()
+      .describe('by source, by reason'),
     last: z
       .array(
         z.object({
@@ -302,7 +312,8 @@ export const deadLetters = z
           reason: z.string(),
           message: z.string(),
           size: z.number().describe('bytes'),
-          payload: z.string().describe('the beginning, as text'),
+          payload: z.string().describe('the beginning'),
+          encoding: z.enum(['utf8', 'base64']).describe('of the payload shown'),
         }),
       )
       .describe('newest first'),

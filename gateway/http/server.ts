@@ -5,6 +5,7 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { createSecureContext } from 'node:tls'
 import type { Clock } from '../clock.ts'
 import { reasonOf, StartError } from '../errors.ts'
 import type { PluginLog } from '../plugin.ts'
@@ -25,7 +26,8 @@ export interface HttpOptions {
   readonly token: () => string | undefined
   /** Lets the local command line in; random, in runtime.json. */
   readonly secret: string
-  readonly tls?: { readonly certFile: string; readonly keyFile: string }
+  /** Files, PEM. */
+  readonly tls?: { readonly cert: string; readonly key: string }
   /** Largest body, bytes; default 1 MiB. */
   readonly maxBody?: number
   /** Largest number of connections; default 1024. */
@@ -100,22 +102,25 @@ interface Tls {
   readonly fingerprint: string
 }
 
-function readTls(files: { certFile: string; keyFile: string }): Tls {
-  const read = (file: string): Buffer => {
-    try {
-      return readFileSync(file)
-    } catch (error) {
-      throw new StartError('SLUICE_CERTIFICATE', `http: cannot read ${file}: ${reasonOf(error)}`, { cause: error })
-    }
-  }
-  const cert = read(files.certFile)
-  const key = read(files.keyFile)
+function readTls(files: { cert: string; key: string }): Tls {
+  const cert = readPem(files.cert)
+  const key = readPem(files.key)
   try {
+    createSecureContext({ cert, key })
     const fingerprint = createHash('sha256').update(new X509Certificate(cert).raw).digest('hex')
     return { cert, key, fingerprint }
   } catch (error) {
-    const message = `http: ${files.certFile} is not a certificate: ${reasonOf(error)}`
-    throw new StartError('SLUICE_CERTIFICATE', message, { cause: error })
+    const message = `http: certificate ${files.cert} and key ${files.key} cannot be used: ${reasonOf(error)}`
+    throw new StartError('SLUICE_CERT_UNREADABLE', message, { cause: error })
+  }
+}
+
+function readPem(file: string): Buffer {
+  try {
+    return readFileSync(file)
+  } catch (error) {
+    const message = `http: cannot read certificate file ${file}: ${reasonOf(error)}`
+    throw new StartError('SLUICE_CERT_UNREADABLE', message, { cause: error })
   }
 }
 
@@ -125,7 +130,11 @@ function openServer(routing: RequestListener, listen: Listen, tls: Tls | undefin
   server.on('clientError', answerParserFailure)
   return new Promise<Server>((resolve, reject) => {
     server.once('error', (error) => reject(listenFailure(listen, error)))
-    server.listen({ host: listen.host, port: listen.port }, () => resolve(server))
+    server.listen({ host: listen.host, port: listen.port }, () => {
+      // Once it listens, what fails is one connection, e.g. for want of descriptors; the peer tries again.
+      server.on('error', () => undefined)
+      resolve(server)
+    })
   })
 }
 
@@ -138,19 +147,11 @@ function createLimited(routing: RequestListener, tls: Tls | undefined): Server {
     connectionsCheckingInterval: 5000,
     noDelay: true,
   }
-  const server = tls ? tlsServer({ ...limits, ...tls }, routing) : createServer(limits, routing)
+  const server = tls
+    ? createTlsServer({ ...limits, cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2' }, routing)
+    : createServer(limits, routing)
   server.setTimeout(IDLE)
   return server
-}
-
-function tlsServer(options: Parameters<typeof createTlsServer>[0] & Tls, routing: RequestListener): Server {
-  try {
-    return createTlsServer({ ...options, minVersion: 'TLSv1.2' }, routing)
-  } catch (error) {
-    throw new StartError('SLUICE_CERTIFICATE', `http: certificate and key do not fit: ${reasonOf(error)}`, {
-      cause: error,
-    })
-  }
 }
 
 function answerParserFailure(error: NodeJS.ErrnoException, socket: Duplex): void {
@@ -158,11 +159,16 @@ function answerParserFailure(error: NodeJS.ErrnoException, socket: Duplex): void
   else socket.end(parserFailure(error.code), () => socket.destroy())
 }
 
-function listenFailure(listen: Listen, error: NodeJS.ErrnoException): StartError {
-  const where = `port ${listen.port} on ${listen.host}`
-  if (error.code === 'EADDRINUSE')
-    return new StartError('SLUICE_PORT_IN_USE', `http: ${where} is in use`, { cause: error })
-  return new StartError('SLUICE_LISTEN', `http: cannot listen on ${where}: ${error.message}`, { cause: error })
+const LISTEN_FAILURES: Readonly<Record<string, readonly [code: string, hint: string]>> = {
+  EADDRINUSE: ['SLUICE_PORT_IN_USE', 'the port is in use; is another gateway running?'],
+  EADDRNOTAVAIL: ['SLUICE_ADDRESS', 'this machine has no such address'],
+  ENOTFOUND: ['SLUICE_ADDRESS', 'no such host name'],
+  EACCES: ['SLUICE_PORT_DENIED', 'not permitted; ports below 1024 need a privilege'],
+}
+
+function listenFailure({ host, port }: Listen, error: NodeJS.ErrnoException): StartError {
+  const [code, hint] = LISTEN_FAILURES[error.code ?? ''] ?? ['SLUICE_LISTEN', error.message]
+  return new StartError(code, `http: cannot listen on ${host}:${port}: ${hint}`, { cause: error })
 }
 
 function addressOf(server: Server): Listen {

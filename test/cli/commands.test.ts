@@ -159,7 +159,7 @@ test('TLS is followed by the certificate that the gateway wrote down, and by no 
   assert.deepEqual([wrong.code, /another certificate/.test(wrong.err)], [1, true])
   await fake.stop()
   rmSync(place, { recursive: true })
-  assert.notEqual(cert.certFile, other.certFile)
+  assert.notEqual(cert.cert, other.cert)
 })
 
 test('runtime.json is for its owner only', async () => {
@@ -286,8 +286,8 @@ function hasOpenssl(): string | false {
   }
 }
 
-function makeCertificate(name: string): { certFile: string; keyFile: string } {
-  const [certFile, keyFile] = [join(data, `${name}.pem`), join(data, `${name}.key`)]
+function makeCertificate(name: string): { cert: string; key: string } {
+  const [cert, key] = [join(data, `${name}.pem`), join(data, `${name}.key`)]
   const args = [
     'req',
     '-x509',
@@ -301,6 +301,6 @@ function makeCertificate(name: string): { certFile: string; keyFile: string } {
     '-subj',
     `/CN=${name}`,
   ]
-  execFileSync('openssl', [...args, '-keyout', keyFile, '-out', certFile], { stdio: 'ignore' })
-  return { certFile, keyFile }
+  execFileSync('openssl', [...args, '-keyout', key, '-out', cert], { stdio: 'ignore' })
+  return { cert, key }
 }

@@ -106,7 +106,7 @@ export function createFakeApi(clock: Clock): FakeApi {
     outbox: () => ({
       bytes: 4096,
       maxBytes: 1_000_000_000,
-      whenFull: 'drop_oldest',
+      whenFull: { event: 'drop_oldest', result: 'drop_oldest', reading: 'drop_oldest' },
       classes: [{ class: 'result', epoch: 'e1', first: 1, next: 43, bytes: 4096 }],
       sinks: [fakeSink('cloud')],
     }),
@@ -115,6 +115,7 @@ export function createFakeApi(clock: Clock): FakeApi {
       return sink === 'cloud' ? fakeSink(sink) : undefined
     },
     skipSink: async (sink, request) => (sink === 'cloud' ? (request.through ?? 12) : undefined),
+    forgetSink: async (sink) => sink === 'old',
     exportSink: (sink, recordClass) => (sink === 'cloud' ? records(recordClass ?? 'all') : undefined),
     audit: async () => ({
       balanced: true,
@@ -154,6 +155,7 @@ export function createFakeApi(clock: Clock): FakeApi {
           message: 'no JSON',
           size: 4,
           payload: '[[[[',
+          encoding: 'utf8',
         },
       ],
     }),
@@ -184,7 +186,6 @@ function fakeSink(name: string) {
     state: 'waiting',
     error: 'connection refused',
     sent: 30,
-    rate: 0,
     backlog: [{ class: 'result' as const, records: 12, bytes: 3400, oldest: TIME }],
   }
 }

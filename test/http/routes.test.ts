@@ -86,6 +86,8 @@ describe('the API', () => {
     assert.deepEqual((await post('/api/outbox/cloud/skip')).json, { skipped: 12 })
     assert.deepEqual((await post('/api/outbox/cloud/skip', { through: 5 })).json, { skipped: 5 })
     assert.equal((await post('/api/outbox/nowhere/skip')).json.code, 'SLUICE_UNKNOWN_UPSTREAM')
+    assert.equal((await post('/api/outbox/old/forget')).status, 204)
+    assert.equal((await post('/api/outbox/cloud/forget')).status, 404)
     const copy = await get('/api/outbox/cloud/export?class=result')
     assert.match(copy.headers['content-type'] ?? '', /ndjson/)
     assert.equal(copy.text, '{"seq":1,"of":"result"}\n{"seq":2,"of":"result"}\n{"seq":3,"of":"result"}\n')
@@ -180,15 +182,21 @@ test('a port in use is one clear start error', async () => {
   await assert.rejects(serve({ listen: [{ host: '127.0.0.1', port: served.port }] }), (error) => {
     assert.ok(error instanceof StartError)
     assert.equal(error.code, 'SLUICE_PORT_IN_USE')
-    assert.equal(error.message, `http: port ${served.port} on 127.0.0.1 is in use`)
+    assert.equal(
+      error.message,
+      `http: cannot listen on 127.0.0.1:${served.port}: the port is in use; is another gateway running?`,
+    )
     return true
   })
   await served.server.stop()
 })
 
 test('an unreadable certificate is one clear start error', async () => {
-  const tls = { certFile: '/nowhere/cert.pem', keyFile: '/nowhere/key.pem' }
-  await assert.rejects(serve({ tls }), { code: 'SLUICE_CERTIFICATE', message: /cannot read \/nowhere\/cert\.pem/ })
+  const tls = { cert: '/nowhere/cert.pem', key: '/nowhere/key.pem' }
+  await assert.rejects(serve({ tls }), {
+    code: 'SLUICE_CERT_UNREADABLE',
+    message: /cannot read certificate file \/nowhere\/cert\.pem/,
+  })
 })
 
 test('it listens on several addresses at once', async () => {

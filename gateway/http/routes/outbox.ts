@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { z } from 'zod'
 import { RequestError } from '../../errors.ts'
 import type { App, AppParts } from '../app.ts'
 import * as schemas from '../schemas.ts'
@@ -38,6 +39,23 @@ export function outboxRoutes(app: App, { api }: AppParts): void {
     async (request) => {
       const { sink } = request.params
       return { skipped: found(await api.skipSink(sink, request.body ?? {}), sink) }
+    },
+  )
+
+  app.post(
+    '/api/outbox/:sink/forget',
+    {
+      schema: {
+        tags: ['outbox'],
+        summary: 'Drop what is kept for an upstream that left the config',
+        params: schemas.sinkParams,
+        response: { 204: z.null().describe('forgotten'), 404: schemas.failure },
+      },
+    },
+    async (request, reply) => {
+      const { sink } = request.params
+      found((await api.forgetSink(sink)) || undefined, sink)
+      return reply.code(204).send()
     },
   )
 
