@@ -1,0 +1,303 @@
+/**
+ * One definition's keys, panes, results and accounts. When windows close is decided by its owner: `by-device.ts` or
+ * `by-source.ts`. What a window is made of is decided by its form: `aligned.ts` or `sessions.ts`.
+ */
+import type { Reading } from '../reading.ts'
+import type { WindowRecord } from '../record.ts'
+import { AlignedForm } from './aligned.ts'
+import { Corrections, type CorrectionsState } from './corrections.ts'
+import { closesByDevice, type Geometry, geometryOf, type WindowDefinition } from './definition.ts'
+import type { EmitWindow, Form } from './form.ts'
+import { LATE } from './form.ts'
+import { Condition, KeyPart, KeyParts } from './key-parts.ts'
+import { HEAD, Keys, NEXT_CLOSE } from './keys.ts'
+import { Latest, type LatestState } from './latest.ts'
+import {
+  CORRECTED,
+  DECODED,
+  EVICTED,
+  FILTERED,
+  LATE as LATE_COUNT,
+  WINDOWED,
+  WindowLedger,
+  type WindowLedgerRow,
+  type WindowLedgerState,
+} from './ledger.ts'
+import { CLOSED, NEXT_PANE, READINGS, START } from './pane-header.ts'
+import { PaneLists } from './pane-lists.ts'
+import { Panes } from './panes.ts'
+import { SessionForm } from './sessions.ts'
+import { NONE } from './slab.ts'
+import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
+import type { WindowSource, WindowSources } from './sources.ts'
+import { planStatistics } from './statistics.ts'
+
+/** The last moment that has a date, ms since the epoch (ECMA-262, time values). */
+const LAST_DATE = 8.64e15
+
+/** Takes results. Called synchronously, in an order that depends on nothing but the readings and ticks. */
+export interface WindowOutput {
+  result(record: WindowRecord, definition: WindowDefinition): void
+  /** Readings that came too late even for a correction. `from` and `to` are event times, ms since the epoch. */
+  late?(source: string, window: string, count: number, from: number, to: number): void
+}
+
+export class WindowBook {
+  readonly definition: WindowDefinition
+  readonly geometry: Geometry
+  readonly keys: Keys
+  readonly panes: Panes
+  readonly form: Form
+  readonly latest: Latest
+  readonly parts: KeyParts
+  readonly #lists: PaneLists
+  readonly #corrections = new Corrections()
+  readonly #ledger = new WindowLedger()
+  readonly #condition: Condition | undefined
+  readonly #type: KeyPart | undefined
+  readonly #output: WindowOutput
+  readonly #sources: WindowSources
+  readonly #retain: number
+  readonly #emitResult: EmitWindow
+  readonly #emitCorrection: EmitWindow
+  readonly #dates = new Map<number, string>()
+  evictedKeys = 0
+
+  constructor(definition: WindowDefinition, output: WindowOutput, sources: WindowSources) {
+    this.definition = definition
+    this.geometry = geometryOf(definition)
+    this.keys = new Keys(!(closesByDevice(definition) && definition.by.length === 1))
+    this.panes = new Panes(planStatistics(definition.statistics), definition.textValues, wantedFields(definition))
+    this.latest = new Latest(definition.attach)
+    this.parts = new KeyParts(definition.by)
+    this.#lists = new PaneLists(this.keys, this.panes)
+    this.#condition = definition.where ? new Condition(definition.where) : undefined
+    this.#type = definition.attachType === undefined ? undefined : new KeyPart(definition.attachType)
+    this.#output = output
+    this.#sources = sources
+    this.#retain = definition.late === 'correct' && definition.time === 'event' ? definition.retain : -1
+    this.#emitResult = (row, start, end, pane) => this.#emit(row, start, end, pane, undefined)
+    this.#emitCorrection = (row, start, end, pane) =>
+      this.#emit(row, start, end, pane, this.#corrections.revise(row, start))
+    const closed = this.#closer()
+    const { keys, panes, geometry } = this
+    const parts = { keys, panes, geometry, closed, lists: this.#lists, corrections: this.#corrections }
+    const form = { ...parts, retain: this.#retain }
+    this.form = geometry.session ? new SessionForm(form) : new AlignedForm(form)
+  }
+
+  /** Counts the reading as offered; true when it matches and has all parts of the key, then in `parts`. */
+  admits(reading: Reading, source: WindowSource): boolean {
+    this.#ledger.add(source.id, DECODED, 1)
+    if ((this.#condition === undefined || this.#condition.holds(reading)) && this.parts.read(reading)) return true
+    this.#ledger.add(source.id, FILTERED, 1)
+    return false
+  }
+
+  /** The reading found no room for its key. */
+  refuse(source: WindowSource): void {
+    this.#ledger.add(source.id, FILTERED, 1)
+  }
+
+  /**
+   * Counts a reading in its key. Returns true when the key's `NEXT_CLOSE` is now earlier.
+   *
+   * @param clock windows that end at or before it are closed, ms since the epoch
+   */
+  place(row: number, reading: Reading, time: number, source: WindowSource, clock: number): boolean {
+    if (this.#type !== undefined) this.#noteType(row, reading)
+    const next = this.form.place(row, reading, time, source.id, clock)
+    if (next === LATE) {
+      this.#late(row, reading, time, source, clock)
+      return false
+    }
+    if (!(next < this.keys.get(row, NEXT_CLOSE))) return false
+    this.keys.set(row, NEXT_CLOSE, next)
+    return true
+  }
+
+  /** Emits a key's windows that end at or before `to`, earliest first; returns the last one's end, or `clock`. */
+  closeUpTo(row: number, clock: number, to: number): number {
+    let last = clock
+    for (let end = this.form.nextEnd(row, last); end <= to; end = this.form.nextEnd(row, last)) {
+      if (end === Number.POSITIVE_INFINITY) break
+      this.form.close(row, end, this.#emitResult)
+      last = end
+    }
+    this.keys.set(row, NEXT_CLOSE, this.form.nextEnd(row, last))
+    return last
+  }
+
+  /** Emits the one window of a key that ends at `end`. */
+  closeAt(row: number, end: number): void {
+    this.form.close(row, end, this.#emitResult)
+    this.keys.set(row, NEXT_CLOSE, this.form.nextEnd(row, end))
+  }
+
+  /** Lets go of closed panes that can no longer be corrected. Their corrections, if any wait, are sent first. */
+  expire(row: number, clock: number): void {
+    const { keys, panes, form } = this
+    const horizon = this.#retain < 0 ? clock : clock - this.#retain
+    for (let pane = keys.get(row, HEAD); pane !== NONE; ) {
+      const next = panes.get(pane, NEXT_PANE)
+      if (panes.get(pane, CLOSED) === 0) {
+        if (!this.geometry.session) break
+      } else if (form.expired(pane, horizon)) {
+        if (this.#corrections.waitsFor(row)) this.#sendCorrections(row)
+        if (this.geometry.session) this.#corrections.expire(row, panes.get(pane, START), panes.get(pane, START))
+        this.#lists.remove(row, pane)
+      } else if (!this.geometry.session) break
+      pane = next
+    }
+    if (!this.geometry.session) this.#corrections.expire(row, Number.NEGATIVE_INFINITY, horizon - this.geometry.size)
+  }
+
+  /** Makes room for one more key, if the definition says so. False when the new key must be refused. */
+  makeRoom(entry: number, source: WindowSource, remove: (row: number) => void): boolean {
+    while (this.keys.count >= this.definition.maxKeys) {
+      const row = this.keys.longestSilent(entry)
+      if (row === NONE) return false
+      if (this.definition.whenFull === 'refuse' && this.#lists.firstOpen(row) !== NONE) return false
+      remove(row)
+      this.evictedKeys++
+      this.#ledger.add(source.id, EVICTED, 1)
+    }
+    return true
+  }
+
+  /** Forgets a key; its open windows are emitted early, and corrections that wait are sent. */
+  evict(row: number, clock: number): void {
+    this.#sendCorrections(row)
+    this.closeUpTo(row, clock, Number.POSITIVE_INFINITY)
+    for (let pane = this.keys.get(row, HEAD); pane !== NONE; pane = this.keys.get(row, HEAD)) {
+      this.#lists.remove(row, pane)
+    }
+    this.#corrections.forget(row)
+    this.latest.forget(row)
+    this.keys.remove(row)
+  }
+
+  /** Something waits for a tick that flushes. */
+  get waiting(): boolean {
+    return this.#corrections.waiting || this.#ledger.hasLost
+  }
+
+  /** Sends what late readings have changed, and reports those that changed nothing. */
+  flush(): void {
+    for (const row of this.#corrections.rows()) this.#sendCorrections(row)
+    for (const { source, count, from, to } of this.#ledger.takeLost()) {
+      this.#output.late?.(this.#sources.list[source]?.name ?? '', this.definition.name, count, from, to)
+    }
+  }
+
+  ledger(): WindowLedgerRow[] {
+    const open: number[] = []
+    for (const row of this.keys.live()) this.#countOpen(row, open)
+    return this.#ledger.rows(this.definition.name, this.#sources.list, open)
+  }
+
+  bytes(): number {
+    return this.keys.bytes() + this.panes.bytes() + this.latest.bytes()
+  }
+
+  save(writer: SnapshotWriter): void {
+    this.keys.save(writer)
+    this.panes.save(writer)
+    writer.json({
+      ledger: this.#ledger.state(),
+      corrections: this.#corrections.state(),
+      latest: this.latest.state(),
+      evictedKeys: this.evictedKeys,
+    })
+  }
+
+  load(reader: SnapshotReader): void {
+    this.keys.load(reader)
+    this.panes.load(reader)
+    for (const row of this.keys.live()) {
+      for (let pane = this.keys.get(row, HEAD); pane !== NONE; pane = this.panes.get(pane, NEXT_PANE)) {
+        this.panes.recount(pane)
+      }
+    }
+    const state = reader.json() as {
+      ledger: WindowLedgerState
+      corrections: CorrectionsState
+      latest: LatestState
+      evictedKeys: number
+    }
+    this.#ledger.restore(state.ledger)
+    this.#corrections.restore(state.corrections)
+    this.latest.restore(state.latest)
+    this.evictedKeys = state.evictedKeys
+  }
+
+  #late(row: number, reading: Reading, time: number, source: WindowSource, clock: number): void {
+    this.#ledger.add(source.id, LATE_COUNT, 1)
+    if (this.form.amend(row, reading, time, source.id, clock)) this.#ledger.add(source.id, CORRECTED, 1)
+    else this.#ledger.noteLost(source.id, time)
+  }
+
+  #sendCorrections(row: number): void {
+    for (const start of this.#corrections.take(row)) this.form.repeat(row, start, this.#emitCorrection)
+  }
+
+  #noteType(row: number, reading: Reading): void {
+    const type = this.#type?.of(reading)
+    if (type !== undefined) this.latest.setType(row, type)
+  }
+
+  /** The type whose latest result goes on this reading. */
+  typeOf(reading: Reading): string | undefined {
+    return this.#type?.of(reading)
+  }
+
+  #closer(): (pane: number) => void {
+    const count = (source: number, readings: number) => this.#ledger.add(source, WINDOWED, readings)
+    return (pane) => this.panes.eachSource(pane, count)
+  }
+
+  #countOpen(row: number, open: number[]): void {
+    for (let pane = this.keys.get(row, HEAD); pane !== NONE; pane = this.panes.get(pane, NEXT_PANE)) {
+      if (this.panes.get(pane, CLOSED) === 1) continue
+      this.panes.eachSource(pane, (source, readings) => {
+        open[source] = (open[source] ?? 0) + readings
+      })
+    }
+  }
+
+  #emit(row: number, start: number, end: number, pane: number, revision: number | undefined): void {
+    const { by, name } = this.definition
+    const values = this.keys.values[row] as readonly string[]
+    const key: Record<string, string> = {}
+    for (let i = 0; i < by.length; i++) key[by[i] as string] = values[i] as string
+    const what = {
+      window: name,
+      key,
+      start: this.#date(start),
+      end: this.#date(end),
+      count: this.panes.get(pane, READINGS),
+      fields: this.panes.report(pane),
+    }
+    const record: WindowRecord =
+      revision === undefined ? { kind: 'window', ...what } : { kind: 'correction', rev: revision, ...what }
+    this.latest.keep(row, record)
+    this.#output.result(record, this.definition)
+  }
+
+  /** Many keys close the same window. */
+  #date(time: number): string {
+    let date = this.#dates.get(time)
+    if (date === undefined) {
+      if (this.#dates.size >= 8) this.#dates.clear()
+      date = new Date(Math.min(Math.max(time, -LAST_DATE), LAST_DATE)).toISOString()
+      this.#dates.set(time, date)
+    }
+    return date
+  }
+}
+
+function wantedFields({ fields, exclude }: WindowDefinition): (name: string) => boolean {
+  const only = fields ? new Set(fields) : undefined
+  const never = new Set(exclude)
+  return (name) => !never.has(name) && (only === undefined || only.has(name))
+}

@@ -1,0 +1,29 @@
+import type { Reading } from '../reading.ts'
+import type { WindowRecord } from '../record.ts'
+import type { WindowBook } from './book.ts'
+import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
+import type { WindowSource } from './sources.ts'
+
+/**
+ * Decides when the windows of one definition close. All times in ms since the epoch; `now` is the gateway's steady
+ * clock. `idleTo` is an entry: whoever had the last reading at or before it is idle.
+ */
+export interface Closing {
+  readonly book: WindowBook
+  /** @param time event time as windows take it */
+  add(reading: Reading, time: number, entry: number, source: WindowSource, now: number): void
+  /** A reading that was not counted has shown a time. */
+  advance(device: string, time: number, stamped: boolean, now: number): void
+  /** True when a tick would close something. Changes nothing that results depend on. */
+  due(now: number, idleTo: number): boolean
+  tick(now: number, idleTo: number | undefined): void
+  /** Emits everything that is open: the definition is given up. */
+  flush(): void
+  /** The latest result of the key that the reading belongs to. */
+  latest(reading: Reading): WindowRecord | undefined
+  /** How far the closing clock is behind `now`, ms; the furthest device's when each has its own. Undefined when nothing is open. */
+  lag(now: number): number | undefined
+  bytes(): number
+  save(writer: SnapshotWriter): void
+  load(reader: SnapshotReader): void
+}

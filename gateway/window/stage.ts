@@ -1,0 +1,289 @@
+/**
+ * The window stage: readings in, statistics per key and stretch of time out.
+ *
+ * It is a deterministic machine. What it emits depends on the sequence of `add`, `advance` and `tick` and on nothing
+ * else; so a tick is written to the journal before it acts, and replay gives the same records. `due` decides when a
+ * tick is needed and is only asked live.
+ *
+ *   snapshot   json: version, clock, sources, definitions | per definition: nested state
+ */
+import { DamageError } from '../errors.ts'
+import type { Reading } from '../reading.ts'
+import type { WindowRecord } from '../record.ts'
+import { WindowBook, type WindowOutput } from './book.ts'
+import { DeviceClosing } from './by-device.ts'
+import { SourceClosing } from './by-source.ts'
+import type { Closing } from './closing.ts'
+import { closesByDevice, signatureOf, type WindowDefinition } from './definition.ts'
+import { IdleSamples } from './idle-samples.ts'
+import type { WindowLedgerRow } from './ledger.ts'
+import { SnapshotReader, SnapshotWriter } from './snapshot.ts'
+import { move, type SourceState, stampedTime, WindowSources } from './sources.ts'
+import { SteadyClock, type SteadyClockState } from './steady-clock.ts'
+
+export type { WindowOutput } from './book.ts'
+export type { WindowDefinition, WindowKind } from './definition.ts'
+export type { WindowLedgerRow } from './ledger.ts'
+
+/** The clock's part in the state machine. Plain JSON; journaled before it acts. */
+export interface Tick {
+  /** Wall clock of the gateway, ms since the epoch. */
+  readonly now: number
+  /** Per window: whoever had the last reading at or before this entry is idle. */
+  readonly idle: Readonly<Record<string, number>>
+  /** Corrections that wait are sent, and losses reported. */
+  readonly flush?: true
+}
+
+export interface WindowStageOptions {
+  /** How long corrections wait for each other, ms of monotonic time. */
+  readonly coalesce?: number
+}
+
+export interface WindowStatus {
+  readonly window: string
+  readonly keys: number
+  /** Bytes of state, all in all; partly an estimate. */
+  readonly bytes: number
+  readonly evictedKeys: number
+  /** Values not counted because a result has at most 1,024 fields. */
+  readonly skippedValues: number
+  /** How far the closing clock is behind the gateway's, ms; the furthest device's where each has its own. */
+  readonly lag?: number
+}
+
+/** What became of a definition that a snapshot holds and the config no longer has, or has changed. */
+export interface Displaced {
+  readonly definition: WindowDefinition
+  readonly reason: 'removed' | 'changed'
+  /** Its windows that were open, now emitted early. */
+  readonly results: number
+  /** Its last ledger, in which nothing is open any more. */
+  readonly ledger: readonly WindowLedgerRow[]
+}
+
+/** Per window with `attach`: the latest result of the reading's key, and of its type. */
+export type Attached = Record<string, { readonly key?: WindowRecord; readonly type?: WindowRecord }>
+
+const VERSION = 1
+const COALESCE = 1000
+const NEVER = -1
+
+interface Running {
+  readonly definition: WindowDefinition
+  readonly closing: Closing
+  readonly samples: IdleSamples
+}
+
+export class WindowStage {
+  readonly #output: WindowOutput
+  readonly #coalesce: number
+  readonly #clock = new SteadyClock()
+  readonly #sources = new WindowSources()
+  readonly #closings: Closing[]
+  readonly #running: Running[]
+  readonly #attaching: Running[]
+  /** Monotonic time at which something was first seen to wait for a flush. Live only. */
+  #waitingSince: number | undefined
+
+  constructor(definitions: readonly WindowDefinition[], output: WindowOutput, options: WindowStageOptions) {
+    this.#output = output
+    this.#coalesce = options.coalesce ?? COALESCE
+    this.#running = definitions.map((definition, slot) => ({
+      definition,
+      closing: this.#open(definition, slot),
+      samples: new IdleSamples(definition.idle),
+    }))
+    this.#closings = this.#running.map(({ closing }) => closing)
+    this.#attaching = this.#running.filter(({ definition }) => definition.attach)
+  }
+
+  /** Counts a reading in all windows. The hot path: in a steady state it allocates nothing. */
+  add(reading: Reading, entry: number): void {
+    this.#clock.see(reading.received)
+    const now = this.#clock.time
+    const time = stampedTime(reading, this.#clock)
+    const source = this.#sources.see(reading, time, entry)
+    const closings = this.#closings
+    for (let i = 0; i < closings.length; i++) (closings[i] as Closing).add(reading, time, entry, source, now)
+  }
+
+  /** A reading that is not counted here has shown a time: clocks move as if it had been. Times in ms since the epoch. */
+  advance(source: string, device: string, time: number, received: number, stamped: boolean): void {
+    this.#clock.see(received)
+    const shown = stamped ? this.#clock.stamp(time) : time
+    move(this.#sources.named(source), shown, received, stamped)
+    for (const closing of this.#closings) closing.advance(device, shown, stamped, this.#clock.time)
+  }
+
+  /**
+   * The tick that must be journaled and then given to `tick`, or null when it would do nothing. Changes nothing itself.
+   *
+   * @param now wall clock, ms since the epoch
+   * @param monotonic ms
+   * @param lastEntry the last entry that was processed
+   */
+  due(now: number, monotonic: number, lastEntry: number): Tick | null {
+    const steady = this.#clock.at(now)
+    const idle: Record<string, number> = {}
+    let something = false
+    for (const { definition, closing, samples } of this.#running) {
+      const idleTo = samples.note(monotonic, lastEntry)
+      if (!closing.due(steady, idleTo)) continue
+      something = true
+      if (idleTo !== NEVER) idle[definition.name] = idleTo
+    }
+    const flush = this.#mustFlush(monotonic)
+    if (flush) return { now, idle, flush }
+    return something ? { now, idle } : null
+  }
+
+  /** Closes what the tick says; live and on replay. */
+  tick(tick: Tick): void {
+    this.#clock.see(tick.now)
+    const now = this.#clock.time
+    this.#sources.tick(now)
+    for (const { definition, closing } of this.#running) closing.tick(now, tick.idle[definition.name])
+    if (!tick.flush) return
+    this.#waitingSince = undefined
+    for (const { book } of this.#closings) book.flush()
+  }
+
+  /** The whole state; `restore` of a new stage continues exactly where this one is. */
+  snapshot(): Uint8Array {
+    const writer = new SnapshotWriter()
+    writer.json({
+      version: VERSION,
+      clock: this.#clock.state(),
+      sources: this.#sources.state(),
+      definitions: this.#running.map(({ definition }) => definition),
+    })
+    for (const { closing } of this.#running) writer.nested((inner) => closing.save(inner))
+    return writer.bytes()
+  }
+
+  /**
+   * Continues from a snapshot; only on a stage that has seen nothing yet. A definition that the stage no longer has,
+   * or has with another meaning (`signatureOf`), is displaced: its open windows are emitted early, under its old
+   * name, so that nothing that was counted is lost. Definitions new to the snapshot start empty.
+   *
+   * @throws DamageError when the bytes are not a snapshot of this version
+   */
+  restore(bytes: Uint8Array): readonly Displaced[] {
+    const reader = new SnapshotReader(bytes)
+    const head = headOf(reader)
+    this.#clock.restore(head.clock)
+    this.#sources.restore(head.sources)
+    const displaced: Displaced[] = []
+    for (const saved of head.definitions) {
+      const state = reader.nested()
+      const heir = this.#running.find(({ definition }) => signatureOf(definition) === signatureOf(saved))
+      if (heir) heir.closing.load(state)
+      else displaced.push(this.#displace(saved, state))
+    }
+    return displaced
+  }
+
+  /** Per window and source where every reading went: `decoded = windowed + open + late + filtered`, at any moment. */
+  ledger(): readonly WindowLedgerRow[] {
+    return this.#closings.flatMap(({ book }) => book.ledger())
+  }
+
+  /** The latest result of a key, or the latest results of all keys that are kept (at most 1,000 without `attach`). */
+  latest(window: string, key?: Readonly<Record<string, string>>): readonly WindowRecord[] {
+    const running = this.#running.find(({ definition }) => definition.name === window)
+    if (!running) return []
+    const all = running.closing.book.latest.all()
+    if (!key) return all
+    return all.filter((record) => running.definition.by.every((part) => record.key[part] === key[part]))
+  }
+
+  /** Undefined when no window has `attach`, or none has a result for this reading. */
+  attached(reading: Reading): Attached | undefined {
+    let attached: Attached | undefined
+    for (const { definition, closing } of this.#attaching) {
+      const key = closing.latest(reading)
+      const type = this.#latestOfType(closing, reading)
+      if (!key && !type) continue
+      attached ??= {}
+      attached[definition.name] = { ...(key ? { key } : {}), ...(type ? { type } : {}) }
+    }
+    return attached
+  }
+
+  stats(): readonly WindowStatus[] {
+    return this.#running.map(({ definition, closing }) => {
+      const lag = closing.lag(this.#clock.time)
+      return {
+        window: definition.name,
+        keys: closing.book.keys.count,
+        bytes: closing.bytes(),
+        evictedKeys: closing.book.evictedKeys,
+        skippedValues: closing.book.panes.skipped,
+        ...(lag === undefined ? {} : { lag }),
+      }
+    })
+  }
+
+  get definitions(): readonly WindowDefinition[] {
+    return this.#running.map(({ definition }) => definition)
+  }
+
+  #open(definition: WindowDefinition, slot: number, output: WindowOutput = this.#output): Closing {
+    const book = new WindowBook(definition, output, this.#sources)
+    return closesByDevice(definition) ? new DeviceClosing(book, slot) : new SourceClosing(book, slot, this.#sources)
+  }
+
+  #displace(definition: WindowDefinition, state: SnapshotReader): Displaced {
+    let results = 0
+    const output: WindowOutput = {
+      result: (record, of) => {
+        results++
+        this.#output.result(record, of)
+      },
+      late: (...loss) => this.#output.late?.(...loss),
+    }
+    const closing = this.#open(definition, 0, output)
+    closing.load(state)
+    closing.book.flush()
+    closing.flush()
+    const changed = this.#running.some((running) => running.definition.name === definition.name)
+    return { definition, reason: changed ? 'changed' : 'removed', results, ledger: closing.book.ledger() }
+  }
+
+  #latestOfType(closing: Closing, reading: Reading): WindowRecord | undefined {
+    const type = closing.book.typeOf(reading)
+    return type === undefined ? undefined : closing.book.latest.ofType(type)
+  }
+
+  #mustFlush(monotonic: number): true | undefined {
+    if (!this.#closings.some(({ book }) => book.waiting)) this.#waitingSince = undefined
+    else if (this.#waitingSince === undefined) this.#waitingSince = monotonic
+    else if (monotonic - this.#waitingSince >= this.#coalesce) return true
+    return undefined
+  }
+}
+
+/** @throws RangeError for a definition that makes no sense (the config layer says it better, and earlier) */
+export function createWindowStage(
+  definitions: readonly WindowDefinition[],
+  output: WindowOutput,
+  options: WindowStageOptions = {},
+): WindowStage {
+  return new WindowStage(definitions, output, options)
+}
+
+interface Head {
+  readonly version: number
+  readonly clock: SteadyClockState
+  readonly sources: readonly SourceState[]
+  readonly definitions: readonly WindowDefinition[]
+}
+
+function headOf(reader: SnapshotReader): Head {
+  const head = reader.json() as Head
+  if (head.version !== VERSION) {
+    throw new DamageError('SLUICE_SNAPSHOT_VERSION', `the snapshot of the windows has version ${head.version}`)
+  }
+  return head
+}

@@ -1,0 +1,74 @@
+import type { TextStatistics } from '../record.ts'
+import { put } from './put.ts'
+
+/** Up to this many values are found by comparing, which is faster than hashing; more get an index. */
+const COMPARED = 16
+
+export type TextCountsState = readonly [values: readonly string[], counts: readonly number[], other: number]
+
+/** How often each value of a text field was seen. Values beyond the limit share one counter. */
+export class TextCounts {
+  readonly #values: string[] = []
+  readonly #counts: number[] = []
+  #index: Map<string, number> | undefined
+  #last = 0
+  #other = 0
+
+  add(value: string, limit: number): void {
+    const last = this.#last
+    if (this.#values[last] === value) this.#counts[last] = (this.#counts[last] as number) + 1
+    else this.#count(value, 1, limit)
+  }
+
+  merge(from: TextCounts, limit: number): void {
+    for (let i = 0; i < from.#values.length; i++) {
+      this.#count(from.#values[i] as string, from.#counts[i] as number, limit)
+    }
+    this.#other += from.#other
+  }
+
+  report(): TextStatistics {
+    const values: Record<string, number> = {}
+    let count = this.#other
+    for (let i = 0; i < this.#values.length; i++) {
+      const times = this.#counts[i] as number
+      put(values, this.#values[i] as string, times)
+      count += times
+    }
+    return this.#other > 0 ? { count, values, other: this.#other } : { count, values }
+  }
+
+  bytes(): number {
+    return 120 + this.#values.length * (this.#index ? 80 : 40)
+  }
+
+  state(): TextCountsState {
+    return [this.#values, this.#counts, this.#other]
+  }
+
+  static from([values, counts, other]: TextCountsState): TextCounts {
+    const restored = new TextCounts()
+    values.forEach((value, i) => {
+      restored.#count(value, counts[i] as number, Number.POSITIVE_INFINITY)
+    })
+    restored.#other = other
+    return restored
+  }
+
+  #count(value: string, by: number, limit: number): void {
+    const at = this.#index ? (this.#index.get(value) ?? -1) : this.#values.indexOf(value)
+    if (at >= 0) {
+      this.#counts[at] = (this.#counts[at] as number) + by
+      this.#last = at
+    } else if (this.#values.length < limit) this.#append(value, by)
+    else this.#other += by
+  }
+
+  #append(value: string, by: number): void {
+    const at = this.#values.push(value) - 1
+    this.#counts.push(by)
+    this.#last = at
+    if (this.#index) this.#index.set(value, at)
+    else if (at >= COMPARED) this.#index = new Map(this.#values.map((known, i) => [known, i]))
+  }
+}
