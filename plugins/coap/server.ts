@@ -37,6 +37,7 @@ import type { Parameters } from './parameters.ts'
 import { fingerprint } from './remembrance.ts'
 import { type Demands, demandsOf, type Request } from './request.ts'
 import { createRouter, type Handler, handlerOf, type Match, type Resource, type Response } from './resource.ts'
+import type { Peer } from './transport.ts'
 
 export interface ServerOptions {
   readonly clock: Clock
@@ -48,6 +49,8 @@ export interface ServerOptions {
   readonly count?: (event: string) => void
   /** A handler threw. */
   readonly failed?: (error: unknown) => void
+  /** A session of a secure transport ended. */
+  readonly gone?: (peer: Peer) => void
 }
 
 export interface Server {
@@ -78,7 +81,10 @@ export function createServer(options: ServerOptions): Server {
   const endpoint = createEndpoint({
     clock,
     onRequest: handle,
-    onGone: (peer) => observations.gone(peer),
+    onGone(peer) {
+      observations.gone(peer)
+      options.gone?.(peer)
+    },
     ...(options.parameters && { parameters: options.parameters }),
     ...(options.count && { count: options.count }),
   })
