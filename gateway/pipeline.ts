@@ -10,18 +10,24 @@
  */
 
 import type { DeadLetters } from './decode/dead-letters.ts'
-import type { Decoder, Route } from './decode/decoder.ts'
+import { createDecoder, type Decoder, type Route } from './decode/decoder.ts'
+import type { Devices } from './decode/devices.ts'
+import type { FieldInfo } from './decode/inference.ts'
+import type { LookupTable } from './decode/lookup.ts'
 import { rememberReading } from './devices.ts'
 import { DecodeError } from './errors.ts'
-import type { Control } from './journal/entry.ts'
+import type { Flow } from './flow.ts'
+import type { Control, ShownTime } from './journal/entry.ts'
 import { addLoss, createSourceLedger, type SourceLedger } from './journal/ledger.ts'
-import { fieldsOf, type Reading } from './reading.ts'
+import { fieldsOf, NO_TAGS, type Reading, type Shape } from './reading.ts'
 import type { GapRecord, Outgoing, ReadingRecord, RecordClass, WindowRecord } from './record.ts'
-import type { Tick, WindowDefinition, WindowStage } from './window/stage.ts'
+import { createWindowStage, type Tick, type WindowDefinition, type WindowStage } from './window/stage.ts'
 
 /** Where records go. The outbox; nowhere, in an audit. */
 export interface RecordOutput {
   append(recordClass: RecordClass, entry: number, record: Outgoing): void
+  /** False when nobody takes records of a class: they need not be made. */
+  wants(recordClass: RecordClass): boolean
 }
 
 /** What watches the flow and may answer with records of its own: the rules and the command ledger. */
@@ -42,38 +48,56 @@ export interface Onlooker {
 }
 
 export interface PipelineParts {
-  readonly decoder: Decoder
+  readonly devices: Devices
+  readonly shapes: Shape
+  /** Tables by name; one that is not there is taken as empty. */
+  readonly lookups: Readonly<Record<string, LookupTable>>
   readonly deadLetters: DeadLetters
   readonly output: RecordOutput
   readonly watchers: readonly Watcher[]
   readonly onlooker: Onlooker
-  /** Some upstream wants readings too. */
-  readonly raw: boolean
+  readonly typeChanged?: (info: FieldInfo) => void
+  /** The windows of a new flow are there: open state of those that left was emitted. */
+  readonly displaced?: (window: string, reason: string, results: number) => void
 }
 
-/** What a checkpoint keeps of the pipeline itself. */
+/** What a checkpoint keeps of the pipeline itself, beside the windows. */
 export interface PipelineState {
   readonly sources: readonly string[]
   readonly ledgers: readonly SourceLedger[]
+  readonly flow: Flow
 }
 
 export const DEAD_LETTER = -1
 
 export class Pipeline {
-  parts: PipelineParts
+  readonly parts: PipelineParts
   windows: WindowStage
+  decoder: Decoder
+  flow: Flow
   /** False while the journal is replayed. */
   live = false
   /** Number of the last entry that was processed. */
   entry = 0
+  /** Set while messages are processed that are not journaled: collects the times that closed windows. */
+  unjournaled: ShownTime[] | undefined
+  #emitted = 0
   readonly #ledgers = new Map<string, SourceLedger>()
   readonly #sources: string[] = []
+  readonly #flowListeners: (() => void)[] = []
   readonly #onReading: (reading: Reading) => void
 
-  constructor(parts: PipelineParts, windows: (output: Pipeline) => WindowStage) {
+  constructor(parts: PipelineParts, flow: Flow) {
     this.parts = parts
-    this.windows = windows(this)
+    this.flow = flow
+    this.decoder = this.#createDecoder(flow)
+    this.windows = createWindowStage(flow.windows, this)
     this.#onReading = (reading) => this.#reading(reading)
+  }
+
+  /** Called when topics may mean something else than before. */
+  onFlow(listener: () => void): void {
+    this.#flowListeners.push(listener)
   }
 
   /** Index of a source's name in the journal's table, or -1 when it must be journaled first. */
@@ -125,8 +149,17 @@ export class Pipeline {
     ledger.bytes += end - start
     try {
       if (route === null) throw new DecodeError('topic', `no decode rule matches topic ${topic}`)
-      const { decoder } = this.parts
-      const count = decoder.decode(route, ledger.name, bytes, start, end, contentType, received, synced, this.#onReading)
+      const count = this.decoder.decode(
+        route,
+        ledger.name,
+        bytes,
+        start,
+        end,
+        contentType,
+        received,
+        synced,
+        this.#onReading,
+      )
       ledger.in += count
       ledger.decoded += count
       return count
@@ -154,7 +187,11 @@ export class Pipeline {
         return
       }
       case 'advance':
-        this.windows.advance(control.source, control.device, control.time, control.received, control.stamped)
+        for (const { source, device, time, received, stamped } of control.shown)
+          this.windows.advance(source, device, time, received, stamped)
+        return
+      case 'flow':
+        this.#changeFlow(control.flow as Flow)
         return
       case 'gap':
         this.#gap(entry, control)
@@ -169,6 +206,7 @@ export class Pipeline {
 
   /** Appends a record that another stage made of the entry that is being processed. */
   append(recordClass: RecordClass, record: Outgoing): void {
+    this.#emitted++
     this.parts.output.append(recordClass, this.entry, record)
     if (this.live) this.parts.onlooker.record(recordClass, record)
   }
@@ -186,20 +224,44 @@ export class Pipeline {
   }
 
   state(): PipelineState {
-    return { sources: [...this.#sources], ledgers: this.ledgers() }
+    return { sources: [...this.#sources], ledgers: this.ledgers(), flow: this.flow }
   }
 
-  restore(state: PipelineState): void {
+  /** Only on a pipeline that has seen nothing yet, made with the flow of that state. */
+  restore(state: PipelineState, windows: Uint8Array, entry: number): void {
+    this.entry = entry
     this.#sources.push(...state.sources)
-    for (const saved of state.ledgers) Object.assign(this.ledger(saved.name), saved)
+    for (const saved of state.ledgers) restoreLedger(this.ledger(saved.name), saved)
+    this.windows.restore(windows)
+  }
+
+  #createDecoder(flow: Flow): Decoder {
+    const { devices, shapes, lookups, typeChanged } = this.parts
+    const tables = { ...lookups }
+    for (const rule of flow.decode) for (const { table } of rule.lookup ?? []) tables[table] ??= emptyTable(table)
+    return createDecoder({ rules: flow.decode, lookups: tables, devices, shapes, typeChanged })
+  }
+
+  /** Windows that stay keep their state; those that left are closed early. */
+  #changeFlow(flow: Flow): void {
+    const state = this.windows.snapshot()
+    this.flow = flow
+    this.decoder = this.#createDecoder(flow)
+    for (const device of this.parts.devices.all()) device.slots.length = 0
+    this.windows = createWindowStage(flow.windows, this)
+    for (const { definition, reason, results } of this.windows.restore(state))
+      this.parts.displaced?.(definition.name, reason, results)
+    for (const listener of this.#flowListeners) listener()
   }
 
   #reading(reading: Reading): void {
     rememberReading(reading)
-    const { watchers, raw, output } = this.parts
-    if (raw) output.append('reading', this.entry, this.#readingRecord(reading))
+    const { watchers, output } = this.parts
+    const emitted = this.#emitted
     this.windows.add(reading, this.entry)
     for (let i = 0; i < watchers.length; i++) watchers[i]?.reading?.(reading, this.entry, this.live)
+    if (this.unjournaled !== undefined && this.#emitted !== emitted) this.unjournaled.push(shownBy(reading))
+    if (output.wants('reading')) output.append('reading', this.entry, this.#readingRecord(reading))
     if (this.live) this.parts.onlooker.reading(reading)
   }
 
@@ -229,6 +291,29 @@ export class Pipeline {
       addLoss(ledger.dropped, gap.reason, gap.count, gap.from, gap.to)
     }
     this.append('event', gapRecord(gap.reason, gap.count, gap.from, gap.to, { source: gap.source }))
+  }
+}
+
+function shownBy({ source, device, time, received, stamped }: Reading): ShownTime {
+  return { source, device: device.id, time, received, stamped }
+}
+
+function restoreLedger(ledger: SourceLedger, saved: SourceLedger): void {
+  const { dead, dropped, ...counts } = saved
+  Object.assign(ledger, counts)
+  Object.assign(ledger.dead, dead)
+  Object.assign(ledger.dropped, dropped)
+}
+
+/** Stands for a table that the config no longer has, while older messages are replayed. */
+function emptyTable(name: string): LookupTable {
+  return {
+    name,
+    size: 0,
+    version: 0,
+    get: () => NO_TAGS,
+    refresh: () => Promise.resolve(false),
+    close: () => undefined,
   }
 }
 

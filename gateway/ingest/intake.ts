@@ -9,11 +9,19 @@
  * Nothing is allocated per message on the way from the broker's lane: a topic is looked up once (`Origin`), the bytes
  * are copied once, and the decoder reads them where they arrived.
  */
-import type { Clock } from '../clock.ts'
-import type { Decoder, Route } from '../decode/decoder.ts'
-import { type Control, encodeControl, messageLength, setDead, setVerdict, UNSYNCED, writeHead } from '../journal/entry.ts'
-import type { SourceLedger } from '../journal/ledger.ts'
+import type { Route } from '../decode/decoder.ts'
+import {
+  type Control,
+  encodeControl,
+  messageLength,
+  type ShownTime,
+  setDead,
+  setVerdict,
+  UNSYNCED,
+  writeHead,
+} from '../journal/entry.ts'
 import type { Durability, Journal } from '../journal/journal.ts'
+import type { SourceLedger } from '../journal/ledger.ts'
 import { DEAD_LETTER, type Pipeline } from '../pipeline.ts'
 
 /** A topic as one source carries it: what the lane keeps per distinct topic. */
@@ -36,8 +44,6 @@ export interface SourceState {
 export interface IntakeParts {
   readonly journal: Journal
   readonly pipeline: Pipeline
-  readonly clock: Clock
-  decoder: Decoder
   /** False until the wall clock is known to be right. */
   readonly synced: () => boolean
   /** True while records wait for room in the outbox and policy says to hold the senders back. */
@@ -55,10 +61,13 @@ export class Intake {
   readonly #origins = new Map<string, Origin>()
   readonly #roomListeners: (() => void)[] = []
   #full = false
+  /** Times shown by unjournaled messages that found no room; nothing is taken before they are journaled. */
+  #owed: ShownTime[] = []
 
   constructor(parts: IntakeParts) {
     this.#parts = parts
     parts.journal.onRoom(() => this.checkRoom())
+    parts.pipeline.onFlow(() => this.#origins.clear())
   }
 
   /** True while nothing is taken. */
@@ -79,6 +88,7 @@ export class Intake {
 
   /** Journals a control entry and acts on it. False when there is no room now. */
   control(control: Control): boolean {
+    if (this.#owed.length > 0) return false
     const entry = this.#parts.journal.append(encodeControl(control))
     if (entry < 0) return false
     this.#parts.pipeline.control(entry, control)
@@ -90,15 +100,9 @@ export class Intake {
     const known = this.#origins.get(topic)
     if (known) return known
     if (this.#origins.size >= MAX_ORIGINS) this.#origins.clear()
-    const origin = { topic, topicBytes: Buffer.from(topic), route: this.#parts.decoder.route(topic) }
+    const origin = { topic, topicBytes: Buffer.from(topic), route: this.#parts.pipeline.decoder.route(topic) }
     this.#origins.set(topic, origin)
     return origin
-  }
-
-  /** New decode rules: every topic is looked at again. */
-  replaceDecoder(decoder: Decoder): void {
-    this.#parts.decoder = decoder
-    this.#origins.clear()
   }
 
   /**
@@ -123,7 +127,10 @@ export class Intake {
       return this.#takeUnjournaled(source, origin, bytes, start, end, contentType, received, synced)
     }
     const { topicBytes } = origin
-    const at = journal.reserve(messageLength(topicBytes.length, end - start, contentType), source.durability)
+    const at = journal.reserve(
+      messageLength(topicBytes.length, end - start, contentType),
+      !waits || source.durability === 'interval',
+    )
     if (at < 0) {
       this.#full = true
       return NO_ROOM
@@ -133,10 +140,20 @@ export class Intake {
     const body = writeHead(buffer, at, flags, source.index, received, topicBytes, contentType)
     bytes.copy(buffer, body, start, end)
     const { route, topic } = origin
-    const readings = pipeline.message(entry, route, source.ledger, topic, bytes, start, end, contentType, received, synced)
+    const readings = pipeline.message(
+      entry,
+      route,
+      source.ledger,
+      topic,
+      bytes,
+      start,
+      end,
+      contentType,
+      received,
+      synced,
+    )
     if (readings === DEAD_LETTER) setDead(buffer, at)
     else setVerdict(buffer, at, readings)
-    if (waits) journal.hurry()
     return entry
   }
 
@@ -171,7 +188,7 @@ export class Intake {
       this.#full = true
       return
     }
-    if (!this.#full || !this.#parts.journal.roomy) return
+    if (!this.#full || !this.#parts.journal.roomy || !this.#journalShown()) return
     this.#full = false
     for (const listener of this.#roomListeners) listener()
   }
@@ -191,13 +208,20 @@ export class Intake {
     synced: boolean,
   ): number {
     const { journal, pipeline } = this.#parts
-    const entry = journal.last + 1
-    const emitted = pipeline.emitted
+    pipeline.unjournaled = this.#owed
     const { route, topic } = origin
-    pipeline.message(entry, route, source.ledger, topic, bytes, start, end, contentType, received, synced)
-    if (pipeline.emitted !== emitted && pipeline.lastAdvance) {
-      if (journal.append(encodeControl(pipeline.lastAdvance)) < 0) this.#full = true
-    }
+    const { ledger } = source
+    pipeline.message(journal.last + 1, route, ledger, topic, bytes, start, end, contentType, received, synced)
+    pipeline.unjournaled = undefined
+    if (!this.#journalShown()) this.#full = true
     return SETTLED
+  }
+
+  #journalShown(): boolean {
+    if (this.#owed.length === 0) return true
+    const { journal } = this.#parts
+    if (journal.append(encodeControl({ type: 'advance', shown: this.#owed })) < 0) return false
+    this.#owed = []
+    return true
   }
 }

@@ -39,14 +39,10 @@ export const MAX_VERDICT = 0xffff
 export type Control =
   | { readonly type: 'source'; readonly index: number; readonly name: string }
   | { readonly type: 'tick'; readonly tick: unknown }
-  | {
-      readonly type: 'advance'
-      readonly source: string
-      readonly device: string
-      readonly time: number
-      readonly received: number
-      readonly stamped: boolean
-    }
+  /** Times that unjournaled readings have shown, and that closed windows. */
+  | { readonly type: 'advance'; readonly shown: readonly ShownTime[] }
+  /** From here on messages mean what this says. */
+  | { readonly type: 'flow'; readonly flow: unknown }
   | {
       readonly type: 'gap'
       readonly source: string
@@ -60,6 +56,15 @@ export type Control =
   | { readonly type: 'synced'; readonly offset: number; readonly now: number }
   /** A fact another stage keeps in the journal: rules and commands name themselves in `stage`. */
   | { readonly type: 'fact'; readonly stage: string; readonly fact: unknown }
+
+/** The time of a reading; `time` and `received` in ms since the epoch. */
+export interface ShownTime {
+  readonly source: string
+  readonly device: string
+  readonly time: number
+  readonly received: number
+  readonly stamped: boolean
+}
 
 export interface MessageEntry {
   readonly kind: typeof MESSAGE

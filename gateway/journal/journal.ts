@@ -2,15 +2,18 @@
  * The journal: the durable log of everything that influences a result (see `entry.ts`), on one `Log`.
  *
  * What a sender is told depends on its source's durability. `fsync`: acknowledged when its entry is on disk.
- * `interval`: when it is written, fsync follows within a second. Both share one log: a commit that holds an entry of an
- * `fsync` source is synced at once, any other within a second.
+ * `interval`: when it is written; fsync follows within a second. Both share one log. An entry for which nobody waits
+ * (QoS 0) is lazy: it joins the next commit, and makes none. Results wait for the entries they count, so a result asks
+ * for a commit too; many results ask once.
  */
+import type { Clock } from '../clock.ts'
 import type { Log } from '../log/log.ts'
-import { type Control, encodeControl } from './entry.ts'
+import { decodeEntry, type Entry } from './entry.ts'
 
 export type Durability = 'fsync' | 'interval' | 'none'
 
 export interface Journal {
+  readonly log: Log
   /** Number of the last entry appended. */
   readonly last: number
   /** Highest entry that is on disk. */
@@ -19,16 +22,83 @@ export interface Journal {
   readonly written: number
   /** Where a reserved entry is written. */
   readonly buffer: Buffer
-  /** Half of the buffer is free again. */
+  /** Half of the buffer is free. */
   readonly roomy: boolean
   /** Room for one entry in `buffer`: its offset, or -1 when there is none. Its number is `last` afterwards. */
-  reserve(length: number, durability: Durability): number
+  reserve(length: number, lazy: boolean): number
   /** A control entry's number, or -1 when there is no room. */
   append(bytes: Buffer): number
-  /** Somebody waits: commit as soon as the disk is idle. */
-  hurry(): void
+  /** Somebody waits for what was appended so far, and may wait `patience` ms more. */
+  commitWithin(patience: number): void
+  /** Resolves when all that was appended is on disk. */
   flush(): Promise<void>
   onDurable(listener: (durable: number) => void): void
   onWritten(listener: (written: number) => void): void
   onRoom(listener: () => void): void
+  /** Entries from `from` on that are on disk, in order. */
+  replay(from: number, visit: (entry: number, content: Entry) => void): Promise<Replayed>
+}
+
+export interface Replayed {
+  readonly entries: number
+  /** Entries that could not be read: damage, or no longer kept. */
+  readonly skipped: number
+}
+
+/** Entries handled before other work gets a turn. */
+const TURN = 2000
+
+export function createJournal(log: Log, clock: Clock): Journal {
+  let due: number | undefined
+  const commitWithin = (patience: number) => {
+    const at = clock.monotonic() + patience
+    if (due !== undefined && due <= at) return
+    due = at
+    clock.after(patience, () => {
+      due = undefined
+      void log.flush()
+    })
+  }
+  return {
+    log,
+    get last() {
+      return log.next - 1
+    },
+    get durable() {
+      return log.durable
+    },
+    get written() {
+      return log.written
+    },
+    get buffer() {
+      return log.buffer
+    },
+    get roomy() {
+      return log.roomy
+    },
+    reserve: (length, lazy) => log.reserve(length, lazy),
+    append: (bytes) => log.append(bytes),
+    commitWithin,
+    flush: () => log.flush(),
+    onDurable: (listener) => log.onDurable(listener),
+    onWritten: (listener) => log.onWritten(listener),
+    onRoom: (listener) => log.onRoom(listener),
+    replay: (from, visit) => replay(log, from, visit),
+  }
+}
+
+async function replay(log: Log, from: number, visit: (entry: number, content: Entry) => void): Promise<Replayed> {
+  let entries = 0
+  let skipped = 0
+  for await (const { first, count, skipped: missing, body, bounds } of log.read(from)) {
+    skipped += missing
+    for (let i = 0; i < count; i++) {
+      const content = decodeEntry(body.subarray(bounds[2 * i], bounds[2 * i + 1]))
+      if (content) visit(first + i, content)
+      else skipped++
+      entries++
+      if (entries % TURN === 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+  return { entries, skipped }
 }
