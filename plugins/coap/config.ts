@@ -1,6 +1,7 @@
 /** What may stand under `coap:` in the config; LwM2M takes the same and more. */
 import { z } from 'zod'
-import { address, duration, isLoopback } from './units.ts'
+import { duration } from '../options.ts'
+import { address, isLoopback } from './address.ts'
 
 const addresses = (what: string) =>
   z
@@ -61,7 +62,7 @@ const device = z.strictObject({
     .describe('Where the device listens: coap://host[:port], or coaps://host[:port] with `identity`.'),
   identity: z.string().optional().describe('For coaps: who we are to the device; its key stands in `pskFile`.'),
   observe: z.array(watched).default([]).describe('Resources whose notifications are its telemetry.'),
-  silence: duration().prefault('5m').describe('Observe again when nothing was heard for this long.'),
+  silence: duration().default(300_000).describe('Observe again when nothing was heard for this long.'),
   commands: z
     .record(z.string(), commandTarget)
     .default({})
@@ -77,7 +78,7 @@ const fields = {
   dtls: dtls.optional(),
   devices: z.record(z.string().min(1), device).default({}).describe('Devices that are servers themselves, by id.'),
   answer: duration()
-    .prefault('20s')
+    .default(20_000)
     .describe('A message not durable after this long is answered 5.03, and the sender sends it again.'),
 }
 

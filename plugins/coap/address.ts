@@ -1,19 +1,6 @@
-/** How addresses and durations stand in the config of this plugin. */
+/** How addresses stand in the config of this plugin. */
 import { z } from 'zod'
 import type { Address } from './udp.ts'
-
-const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-
-/** `'30s'` → 30000 (ms). */
-export function duration() {
-  return z
-    .string()
-    .regex(/^\d+(\.\d+)?(ms|s|m|h|d)$/, 'a duration is a number and ms, s, m, h or d, for example 30s')
-    .transform((text) => {
-      const unit = text.replace(/^[\d.]+/, '')
-      return Number.parseFloat(text) * (UNITS[unit] as number)
-    })
-}
 
 /** `127.0.0.1:5683` or `[::1]:5683`. */
 export function address() {
