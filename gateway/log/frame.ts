@@ -1,0 +1,102 @@
+/** A frame while it is in memory: filled, sealed, written, and kept until it is durable. */
+import { promisify } from 'node:util'
+import { deflateRaw, inflateRawSync } from 'node:zlib'
+import { crc32 } from './crc32.ts'
+import { DEFLATED, encodeFrameHead, FRAME_HEAD, type FrameHead } from './format.ts'
+
+const deflate = promisify(deflateRaw)
+
+/** A frame is cut at this many bytes: what one flipped bit can cost. */
+export const FRAME_BYTES = 262_144
+/** Bodies shorter than this are not worth deflating. */
+const MIN_DEFLATED = 128
+
+export interface Frame {
+  readonly buffer: Buffer
+  /** Bytes used, head included. */
+  used: number
+  /** Bytes that may be used; 0 until the frame is begun. */
+  limit: number
+  first: number
+  count: number
+  /** Wall clock when it was begun, ms. */
+  time: number
+  mark: number
+  /** Number after the last record that `mark` covers. */
+  markedTo: number
+  /** Somebody waits until it is durable; otherwise it is synced with those that come later. */
+  sync: boolean
+  /** What goes to the disk; null until sealed. */
+  parts: readonly Buffer[] | null
+  /** Bytes of `parts`. */
+  size: number
+}
+
+export function createFrame(buffer: Buffer): Frame {
+  return {
+    buffer,
+    used: FRAME_HEAD,
+    limit: 0,
+    first: 0,
+    count: 0,
+    time: 0,
+    mark: 0,
+    markedTo: 0,
+    sync: false,
+    parts: null,
+    size: 0,
+  }
+}
+
+/** Gives the frame its head, its CRCs and, if that makes it smaller, a deflated body. */
+export async function sealFrame(frame: Frame, seed: number, durable: number, compress: boolean): Promise<void> {
+  const raw = frame.buffer.subarray(FRAME_HEAD, frame.used)
+  const deflated = compress && raw.length >= MIN_DEFLATED ? await deflate(raw, { level: 1 }) : raw
+  const smaller = deflated.length < raw.length
+  const body = smaller ? deflated : raw
+  encodeFrameHead(frame.buffer, seed, {
+    bodyCrc: crc32(body, seed),
+    length: body.length,
+    rawLength: raw.length,
+    count: frame.count,
+    unsynced: frame.first - 1 - durable,
+    unmarked: frame.mark === 0 ? 0 : frame.first + frame.count - frame.markedTo,
+    first: frame.first,
+    mark: frame.mark,
+    flags: smaller ? DEFLATED : 0,
+    time: frame.time,
+  })
+  frame.parts = smaller ? [frame.buffer.subarray(0, FRAME_HEAD), body] : [frame.buffer.subarray(0, frame.used)]
+  frame.size = FRAME_HEAD + body.length
+}
+
+/** A stored body's records. Null when it cannot be inflated to what its head says. */
+export function rawBody(head: FrameHead, body: Buffer): Buffer | null {
+  if ((head.flags & DEFLATED) === 0) return body
+  try {
+    const raw = inflateRawSync(body, { maxOutputLength: Math.max(1, head.rawLength) })
+    return raw.length === head.rawLength ? raw : null
+  } catch {
+    return null
+  }
+}
+
+/** Buffers of FRAME_BYTES for frames, used again, so that a busy log allocates nothing per commit. */
+export interface FramePool {
+  /** @param bytes head included */
+  take(bytes: number): Frame
+  give(frame: Frame): void
+}
+
+export function createFramePool(keep: number): FramePool {
+  const spare: Buffer[] = []
+  return {
+    take(bytes) {
+      if (bytes > FRAME_BYTES) return createFrame(Buffer.allocUnsafeSlow(bytes))
+      return createFrame(spare.pop() ?? Buffer.allocUnsafeSlow(FRAME_BYTES))
+    },
+    give(frame) {
+      if (frame.buffer.length === FRAME_BYTES && spare.length < keep) spare.push(frame.buffer)
+    },
+  }
+}

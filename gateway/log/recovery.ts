@@ -1,0 +1,210 @@
+/**
+ * Finds out where a log stands: reads the newest segments back to the first that has a sound frame, cuts off what a
+ * crash left unfinished, moves away what cannot be a segment. The rule that tells a torn write from damage is in `log.ts`.
+ */
+import { join } from 'node:path'
+import { reasonOf, StartError } from '../errors.ts'
+import { type Files, readSmall } from './files.ts'
+import {
+  decodeIdentity,
+  decodeSegmentHead,
+  type FrameHead,
+  IDENTITY_FILE,
+  type Identity,
+  newIdentity,
+  parseSegmentName,
+  SEGMENT_HEAD,
+  VERSION,
+} from './format.ts'
+import type { Damage, Torn } from './log.ts'
+import { createSegment, notePlace, type Segment, Segments, shrink } from './segments.ts'
+import { type Survey, survey } from './survey.ts'
+
+export interface RecoveryOptions {
+  readonly directory: string
+  readonly files: Files
+  /** Numbers below were given, whatever the files say. */
+  readonly floor: number
+  readonly damaged: (damage: Damage) => void
+}
+
+export interface Recovered {
+  readonly identity: Identity
+  /** The directory holds the identity. */
+  readonly identityKept: boolean
+  readonly segments: Segments
+  readonly next: number
+  readonly mark: number
+  readonly markedTo: number
+  readonly torn: Torn | null
+}
+
+export async function recover(options: RecoveryOptions): Promise<Recovered> {
+  const { directory, files, floor, damaged } = options
+  const found = await listSegments(files, directory)
+  const { identity, kept } = await findIdentity(files, directory, found)
+  const segments = new Segments()
+  // Highest number that somebody says was durable.
+  let witness = floor - 1
+  let torn: Torn | null = null
+  for (let i = found.length - 1; i >= 0; i--) {
+    const segment = found[i] as Segment
+    const seen = await readable(segment.path, survey(files, segment.path, segment.size, identity))
+    refuseNewer(segment, seen)
+    witness = Math.max(witness, seen.witness)
+    const judged = judge(segment, seen, witness, damaged)
+    torn = judged.torn ?? torn
+    if (judged.last === null) {
+      await setAside(files, segment, seen, witness, damaged)
+      witness = Math.max(witness, segment.first - 1)
+      continue
+    }
+    await settle(files, segment, judged.torn)
+    await keepOlder(files, found.slice(0, i), segment, segments)
+    const { last } = judged
+    return { identity, identityKept: kept, segments, ...standing(last, witness), torn }
+  }
+  return { identity, identityKept: kept, segments, next: witness + 1, mark: 0, markedTo: witness + 1, torn }
+}
+
+function standing(last: FrameHead, witness: number): { next: number; mark: number; markedTo: number } {
+  const after = last.first + last.count
+  return {
+    next: Math.max(after, witness + 1),
+    mark: last.mark,
+    markedTo: last.mark === 0 ? 1 : after - last.unmarked,
+  }
+}
+
+/** Segments by name, oldest first; what was begun again after trouble comes after what it replaces. */
+export async function listSegments(files: Files, directory: string): Promise<Segment[]> {
+  const names = (await readable(directory, files.list(directory))).flatMap((name) => parseSegmentName(name) ?? [])
+  names.sort((a, b) => a.first - b.first || a.attempt - b.attempt)
+  return Promise.all(
+    names.map(async ({ first, attempt }) => {
+      const segment = createSegment(directory, first, attempt, 0)
+      segment.size = await readable(segment.path, files.size(segment.path))
+      return segment
+    }),
+  )
+}
+
+/** What cannot even be opened is a mistake of whoever set it up, for a person to mend. */
+async function readable<T>(path: string, reading: Promise<T>): Promise<T> {
+  try {
+    return await reading
+  } catch (error) {
+    throw new StartError('SLUICE_LOG_UNREADABLE', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })
+  }
+}
+
+/** The log's identity: from its file, else from its newest sound segment, else a new one. */
+export async function findIdentity(
+  files: Files,
+  directory: string,
+  found: readonly Segment[],
+): Promise<{ identity: Identity; kept: boolean }> {
+  // Without a segment nobody knows which numbers were given: that is a new log, whatever the file says.
+  if (found.length === 0) return { identity: newIdentity(), kept: false }
+  const bytes = await readSmall(files, join(directory, IDENTITY_FILE)).catch(() => null)
+  const identity = bytes && decodeIdentity(bytes)
+  if (identity) return { identity, kept: true }
+  for (const segment of found.toReversed()) {
+    const head = await readSmall(files, segment.path, SEGMENT_HEAD).catch(() => null)
+    const decoded = head && decodeSegmentHead(head)
+    if (decoded) return { identity: decoded.identity, kept: false }
+  }
+  return { identity: newIdentity(), kept: false }
+}
+
+function refuseNewer(segment: Segment, { head }: Survey): void {
+  if (head === null || head.version <= VERSION) return
+  const message = `${segment.path} is of version ${head.version}, written by a newer sluice; this one reads version ${VERSION}`
+  throw new StartError('SLUICE_LOG_VERSION', message)
+}
+
+/** Walks what was seen in order: damage that somebody says was durable is reported, the first other one ends the file. */
+function judge(
+  segment: Segment,
+  seen: Survey,
+  witness: number,
+  damaged: (damage: Damage) => void,
+): { last: FrameHead | null; torn: Torn | null } {
+  const file = segment.path
+  let last: FrameHead | null = null
+  let expected = segment.first
+  let bad: { offset: number; end: number } | null = null
+  for (const item of seen.items) {
+    if (item.kind === 'damage') {
+      if (expected > witness) {
+        return { last, torn: { file, offset: item.offset, bytes: segment.size - item.offset } }
+      }
+      bad = item
+      continue
+    }
+    const { head } = item
+    if (head.first > expected) {
+      const { offset, end } = bad ?? item
+      damaged({ file, offset, bytes: end - offset, firstLost: expected, lastLost: head.first - 1 })
+    }
+    bad = null
+    last = head
+    expected = head.first + head.count
+    notePlace(segment, head.first, item.offset)
+  }
+  if (last !== null && expected <= witness) {
+    const { offset, end } = bad ?? { offset: segment.size, end: segment.size }
+    damaged({ file, offset, bytes: end - offset, firstLost: expected, lastLost: witness })
+  } else if (last !== null && bad !== null) {
+    damaged({ file, offset: bad.offset, bytes: bad.end - bad.offset })
+  }
+  return { last, torn: null }
+}
+
+/** A segment without a sound frame: the rest of a first commit that was torn, or something that must be kept for people. */
+async function setAside(
+  files: Files,
+  segment: Segment,
+  seen: Survey,
+  witness: number,
+  damaged: (damage: Damage) => void,
+): Promise<void> {
+  const lost = witness >= segment.first
+  const { path, size } = segment
+  if (!lost && (seen.blank || seen.head !== null)) {
+    await files.remove(path).catch(() => undefined)
+    return
+  }
+  damaged({ file: path, offset: 0, bytes: size, ...(lost ? { firstLost: segment.first, lastLost: witness } : {}) })
+  await files.rename(path, `${path}.corrupt`).catch(() => undefined)
+}
+
+/** Cuts off what was torn and makes the rest durable: what a crash left in the kernel's memory is read as if it were. */
+async function settle(files: Files, segment: Segment, torn: Torn | null): Promise<void> {
+  if (torn !== null) {
+    shrink(segment, torn.offset)
+    await files.truncate(segment.path, torn.offset).catch(() => undefined)
+    return
+  }
+  try {
+    const file = await files.edit(segment.path)
+    await file.sync().finally(() => file.close())
+  } catch {
+    // A read-only disk will say so again at the first commit.
+  }
+}
+
+/** Takes over the segments before `newest`, without those that it replaces. */
+async function keepOlder(files: Files, older: readonly Segment[], newest: Segment, segments: Segments): Promise<void> {
+  for (const segment of older) {
+    if (segment.first < newest.first) segments.add(segment)
+    else await files.remove(segment.path).catch(() => undefined)
+  }
+  segments.add(newest)
+}
+
+/** Files that were quarantined, for people. */
+export async function listQuarantined(files: Files, directory: string): Promise<string[]> {
+  const names = await files.list(directory).catch(() => [])
+  return names.filter((name) => name.endsWith('.seg.corrupt'))
+}

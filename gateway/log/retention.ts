@@ -1,0 +1,74 @@
+/** Deletes whole segments from the front. */
+import type { Clock } from '../clock.ts'
+import { type Files, readSmall } from './files.ts'
+import { decodeSegmentHead, SEGMENT_HEAD } from './format.ts'
+import type { Dropped, Retention } from './log.ts'
+import type { Segment, Segments } from './segments.ts'
+
+export interface RetentionParts {
+  readonly files: Files
+  readonly clock: Clock
+  readonly directory: string
+  readonly segments: Segments
+}
+
+export interface SegmentRetention {
+  trimTo(number: number): Promise<void>
+  oldestUnit(): { readonly end: number; readonly bytes: number } | null
+  retain(limits: Retention): Promise<Dropped | null>
+  /** Looks up when the oldest segment was begun. */
+  describeOldest(): Promise<void>
+}
+
+export function createRetention({ files, clock, directory, segments }: RetentionParts): SegmentRetention {
+  const describe = async (segment: Segment): Promise<number> => {
+    if (segment.time === undefined) segment.time = await timeOf(files, segment)
+    return segment.time
+  }
+  const describeOldest = async () => {
+    if (segments.oldest) await describe(segments.oldest)
+  }
+  const remove = async (gone: readonly Segment[]) => {
+    if (gone.length === 0) return
+    for (const segment of gone) segments.remove(segment)
+    await describeOldest()
+    // One that cannot be deleted now is found, and deleted, when the log is opened and trimmed again.
+    for (const segment of gone) await files.remove(segment.path).catch(() => undefined)
+    await files.syncDirectory(directory).catch(() => undefined)
+  }
+  return {
+    describeOldest,
+    trimTo: (number) => remove(segments.below(number)),
+    oldestUnit() {
+      const [oldest, second] = segments.list
+      return oldest && second ? { end: second.first, bytes: oldest.size } : null
+    },
+    async retain({ maxBytes = Infinity, maxAge = Infinity, keepFrom = Infinity }) {
+      const gone: Segment[] = []
+      let kept = segments.bytes
+      let to = 0
+      for (const segment of segments.below(keepFrom)) {
+        const following = segments.after(segment)
+        if (following === undefined) break
+        const end = await describe(following)
+        if (kept <= maxBytes && clock.now() - end <= maxAge) break
+        await describe(segment)
+        gone.push(segment)
+        kept -= segment.size
+        to = end
+      }
+      const [oldest] = gone
+      if (oldest === undefined) return null
+      const last = (segments.after(gone.at(-1) as Segment)?.first ?? oldest.first) - 1
+      const bytes = gone.reduce((sum, segment) => sum + segment.size, 0)
+      await remove(gone)
+      return { first: oldest.first, last, count: last - oldest.first + 1, bytes, from: oldest.time ?? to, to }
+    },
+  }
+}
+
+/** Wall clock when a segment was begun, ms; 0 when its head does not say. */
+async function timeOf(files: Files, segment: Segment): Promise<number> {
+  const bytes = await readSmall(files, segment.path, SEGMENT_HEAD).catch(() => null)
+  return (bytes && decodeSegmentHead(bytes)?.time) ?? 0
+}
