@@ -93,34 +93,38 @@ async function firstLine(input: NodeJS.ReadStream): Promise<string> {
 }
 
 async function askTwice(terminal: Terminal): Promise<string> {
-  const first = await askHidden(terminal, 'Password: ')
-  const second = await askHidden(terminal, 'Again: ')
+  const [first, second] = await askHidden(terminal, ['Password: ', 'Again: '])
   if (first !== second) throw usageError('the two passwords differ')
-  return first
+  return first ?? ''
 }
 
-/** Reads a line key by key; nothing of it is shown. */
-function askHidden({ input }: Terminal, question: string): Promise<string> {
-  process.stderr.write(question)
+/** Reads one line per question, key by key; nothing of it is shown. */
+function askHidden({ input }: Terminal, questions: readonly string[]): Promise<string[]> {
+  const answers: string[] = []
+  let typed = ''
+  process.stderr.write(questions[0] ?? '')
   input.setRawMode(true)
   input.setEncoding('utf8')
   return new Promise((resolve, reject) => {
-    let typed = ''
     const finish = (settle: () => void) => {
       input.off('data', onData)
       input.setRawMode(false)
       input.pause()
-      process.stderr.write('\n')
       settle()
     }
     const onData = (keys: string) => {
       for (const key of keys) {
-        if (key === '\r' || key === '\n' || key === '\x04') return finish(() => resolve(typed))
         if (key === '\x03') return finish(() => reject(new SluiceError('SLUICE_INTERRUPTED', 'interrupted')))
-        typed = key === '\x7f' || key === '\b' ? typed.slice(0, -1) : typed + key
+        if (key !== '\r' && key !== '\n' && key !== '\x04') {
+          typed = key === '\x7f' || key === '\b' ? typed.slice(0, -1) : typed + key
+          continue
+        }
+        answers.push(typed)
+        typed = ''
+        process.stderr.write(`\n${questions[answers.length] ?? ''}`)
+        if (answers.length === questions.length) return finish(() => resolve(answers))
       }
     }
     input.on('data', onData)
-    input.resume()
   })
 }
