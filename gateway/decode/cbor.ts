@@ -10,21 +10,21 @@ import { MAX_DEPTH } from './json.ts'
 
 type Token = ReturnType<Tokenizer['next']>
 
-const OPTIONS = { useMaps: true, retainStringBytes: true, allowBigInt: true } as const
+const OPTIONS = { useMaps: true, allowBigInt: true } as const
 
 /** Maps come as `Map`, byte strings as `Uint8Array`. @throws DecodeError `cbor`, `depth`, `utf8` */
 export function parseCbor(bytes: Buffer): unknown {
   // cborg slices its input; a plain Uint8Array keeps the slices plain too.
   const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
   try {
-    return decode(plain, { ...OPTIONS, tokenizer: boundedTokens(new Tokenizer(plain, OPTIONS)) })
+    return decode(plain, { ...OPTIONS, tokenizer: boundedTokens(plain, new Tokenizer(plain, OPTIONS)) })
   } catch (error) {
     if (error instanceof DecodeError) throw error
     throw new DecodeError('cbor', `not CBOR: ${reasonOf(error)}`, { cause: error })
   }
 }
 
-function boundedTokens(tokens: Tokenizer): Pick<Tokenizer, 'done' | 'next' | 'pos'> {
+function boundedTokens(bytes: Uint8Array, tokens: Tokenizer): Pick<Tokenizer, 'done' | 'next' | 'pos'> {
   /** How many items each open array or map still needs; Infinity until its break. */
   const open: number[] = []
 
@@ -37,7 +37,7 @@ function boundedTokens(tokens: Tokenizer): Pick<Tokenizer, 'done' | 'next' | 'po
       if (top >= 0) open[top] = (open[top] as number) - 1
       if (Type.equals(token.type, Type.array)) open.push(token.value)
       else if (Type.equals(token.type, Type.map)) open.push(token.value * 2)
-      else if (Type.equals(token.type, Type.string)) checkText(token)
+      else if (Type.equals(token.type, Type.string)) checkText(bytes, tokens.pos(), token)
     }
     if (open.length > MAX_DEPTH) throw new DecodeError('depth', `it is nested deeper than ${MAX_DEPTH}`)
     while (open.at(-1) === 0) open.pop()
@@ -47,7 +47,11 @@ function boundedTokens(tokens: Tokenizer): Pick<Tokenizer, 'done' | 'next' | 'po
   return { next, done: () => tokens.done(), pos: () => tokens.pos() }
 }
 
-function checkText(token: Token): void {
-  const { byteValue } = token
-  if (byteValue && !isUtf8(byteValue)) throw new DecodeError('utf8', 'a text is not valid UTF-8')
+/** Only a text with the replacement character can have been invalid; its bytes end at `end`. */
+function checkText(bytes: Uint8Array, end: number, token: Token): void {
+  if (!String(token.value).includes('\ufffd')) return
+  const start = end - (token.encodedLength ?? 0)
+  const size = (bytes[start] as number) & 31
+  const head = size < 24 ? 1 : 1 + 2 ** (size - 24)
+  if (!isUtf8(bytes.subarray(start + head, end))) throw new DecodeError('utf8', 'a text is not valid UTF-8')
 }

@@ -169,7 +169,8 @@ function csvReadings(text: string, rule: DecodeRule): Items {
       for (let i = 0; i < columns.length; i++) {
         const name = columns[i] as string
         const cell = row[i]
-        if (cell && name !== '' && name !== '_') draft.cell(name, text.length > 1024 ? detached(cell) : cell)
+        if (cell && name !== '' && name !== '_' && name !== '-')
+          draft.cell(name, text.length > 1024 ? detached(cell) : cell)
       }
     },
   }

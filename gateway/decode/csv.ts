@@ -1,53 +1,62 @@
 /**
  * CSV (RFC 4180) as devices send it: cells in quotes may hold delimiters, line breaks and doubled quotes; other cells
- * are trimmed; lines end in LF or CRLF; empty lines mean nothing.
+ * are trimmed; lines end in LF, CRLF or CR; empty lines mean nothing.
  */
 import { DecodeError } from '../errors.ts'
 
 /** @throws DecodeError `csv` when a quote is not closed or stands in the middle of a cell */
 export function splitCsv(text: string, delimiter = ','): string[][] {
+  const comma = delimiter.charCodeAt(0)
   const rows: string[][] = []
   let row: string[] = []
   let i = 0
   while (i < text.length) {
-    const cell =
-      text[skipBlanks(text, i, delimiter)] === '"' ? quotedEnd(text, i, delimiter) : plainEnd(text, i, delimiter)
-    row.push(cellText(text, i, cell))
-    i = cell
-    if (text.startsWith(delimiter, i)) {
-      i += delimiter.length
-      if (i === text.length) row.push('')
-      else if (text[i] !== '\n' && text[i] !== '\r') continue
-      else row.push('')
+    const quoted = text.charCodeAt(skipBlanks(text, i, comma)) === QUOTE
+    const end = quoted ? quotedEnd(text, i, comma) : plainEnd(text, i, comma)
+    row.push(cellText(text, i, end))
+    i = end
+    if (text.charCodeAt(i) === comma) {
+      i++
+      if (i < text.length && !isBreak(text.charCodeAt(i))) continue
+      row.push('')
     }
-    if (text[i] === '\r') i++
-    if (text[i] === '\n') i++
+    if (text.charCodeAt(i) === RETURN) i++
+    if (text.charCodeAt(i) === LINE) i++
     if (row.length > 1 || row[0] !== '') rows.push(row)
     row = []
   }
-  if (row.length > 0) rows.push(row)
   return rows
 }
 
-function skipBlanks(text: string, from: number, delimiter: string): number {
+const QUOTE = 34
+const LINE = 10
+const RETURN = 13
+
+function isBreak(c: number): boolean {
+  return c === LINE || c === RETURN
+}
+
+function skipBlanks(text: string, from: number, comma: number): number {
   let i = from
-  while ((text[i] === ' ' || text[i] === '\t') && text[i] !== delimiter) i++
+  for (let c = text.charCodeAt(i); (c === 32 || c === 9) && c !== comma; c = text.charCodeAt(i)) i++
   return i
 }
 
-function plainEnd(text: string, from: number, delimiter: string): number {
-  let i = from
-  while (i < text.length && text[i] !== '\n' && !(text[i] === '\r' && text[i + 1] === '\n') && text[i] !== delimiter)
-    i++
-  return i
+function plainEnd(text: string, from: number, comma: number): number {
+  for (let i = from; i < text.length; i++) {
+    const c = text.charCodeAt(i)
+    if (c === comma || isBreak(c)) return i
+  }
+  return text.length
 }
 
-function quotedEnd(text: string, from: number, delimiter: string): number {
+function quotedEnd(text: string, from: number, comma: number): number {
   let close = text.indexOf('"', text.indexOf('"', from) + 1)
-  while (close >= 0 && text[close + 1] === '"') close = text.indexOf('"', close + 2)
+  while (close >= 0 && text.charCodeAt(close + 1) === QUOTE) close = text.indexOf('"', close + 2)
   if (close < 0) throw new DecodeError('csv', 'a quoted cell is not closed')
-  const end = skipBlanks(text, close + 1, delimiter)
-  if (end < text.length && text[end] !== delimiter && text[end] !== '\n' && text[end] !== '\r') {
+  const end = skipBlanks(text, close + 1, comma)
+  const c = text.charCodeAt(end)
+  if (end < text.length && c !== comma && !isBreak(c)) {
     throw new DecodeError('csv', 'a quoted cell goes on after its closing quote')
   }
   return end

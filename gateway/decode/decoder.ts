@@ -2,28 +2,32 @@
  * Decode: bytes become readings.
  *
  *   topic ──route──▶ rule, device, stream, tags          once per distinct topic
- *   payload ──▶ fast lane ──▶ row ──▶ settle ──▶ each     a JSON object whose layout is known
+ *   payload ──▶ fast lane ──▶ row ──▶ settle ──▶ each     JSON objects whose layout is known
  *          └──▶ general path (gunzip, codec, draft) ─┘    everything else, and every refusal
  *
  * Both ways fill the same row and give the same reading. A message is taken as a whole or not at all: of several
  * readings each is checked before the first is given out.
  */
-import { StartError } from '../errors.ts'
+import { DecodeError, StartError } from '../errors.ts'
 import { createReading, type Reading, type Shape } from '../reading.ts'
 import { codecOf, gunzip, isGzip, readItems } from './codecs.ts'
 import type { Devices } from './devices.ts'
 import { createDraft } from './draft.ts'
 import { type Arrival, createFound, settle, type World } from './found.ts'
 import { createInference, type FieldInfo } from './inference.ts'
-import { JsonLane } from './json-fast.ts'
+import { DONE, JsonLane, lastInk, NO_END, skipSpace } from './json-fast.ts'
 import type { LookupTable } from './lookup.ts'
 import { matchRoute, type Route } from './route.ts'
 import { type Codec, type CompiledRule, compileRule, type DecodeRule } from './rule.ts'
+import { beginsLikeSenml } from './senml.ts'
 import { createTagTree, type TagNode } from './tag-tree.ts'
 import { createTextCache } from './text-cache.ts'
 
 export type { Route } from './route.ts'
 export type { DecodeRule } from './rule.ts'
+
+/** Takes a reading; it is valid until the call returns. */
+export type Each = (reading: Reading) => void
 
 export interface Decoder {
   /** Null when no rule matches: ordinary broker traffic. Pure text work, called once per distinct topic. */
@@ -44,7 +48,7 @@ export interface Decoder {
     contentType: string | undefined,
     received: number,
     synced: boolean,
-    each: (reading: Reading) => void,
+    each: Each,
   ): number
   /** Types of the fields seen, by device type. */
   fieldTypes(): FieldInfo[]
@@ -90,20 +94,49 @@ export function createDecoder(options: DecoderOptions): Decoder {
   let lastRule: CompiledRule | undefined
   let lastLane: JsonLane | undefined
 
-  function give(route: Route, each: (reading: Reading) => void): void {
+  function give(route: Route, each: Each): void {
     inference.see(route, row)
     each(row)
   }
 
-  function readFast(route: Route, payload: Buffer, start: number, end: number): boolean {
-    if (route.rule !== lastRule) {
-      lastRule = route.rule
-      lastLane = laneOf.get(route.rule)
+  function laneFor(rule: CompiledRule): JsonLane | undefined {
+    if (rule !== lastRule) {
+      lastRule = rule
+      lastLane = laneOf.get(rule)
     }
-    return lastLane?.read(payload, start, end) ?? false
+    return lastLane
   }
 
-  function decodeGeneral(route: Route, bytes: Buffer, codec: Codec, each: (reading: Reading) => void): number {
+  /** Goes through an array of objects: to check them all, then to give them out. Returns their number, or NO_END. */
+  function eachElement(lane: JsonLane, route: Route, bytes: Buffer, start: number, last: number, each?: Each): number {
+    let count = 0
+    let i = start
+    while (i !== DONE) {
+      i = lane.element(bytes, i, last)
+      if (i === NO_END) return NO_END
+      settle(row, found, route, arrival, world)
+      if (each) give(route, each)
+      count++
+    }
+    return count
+  }
+
+  function readArray(lane: JsonLane, route: Route, bytes: Buffer, start: number, end: number, each: Each): number {
+    const last = lastInk(bytes, start, end)
+    const first = skipSpace(bytes, start)
+    if (bytes[first] !== 91 || bytes[last] !== 93 || first >= last) return NO_END
+    if (beginsLikeSenml(bytes, first + 1, last)) return NO_END
+    try {
+      if (eachElement(lane, route, bytes, first + 1, last) === NO_END) return NO_END
+    } catch (error) {
+      // A later element may be worse than this one: the general path knows which reason comes first.
+      if (error instanceof DecodeError) return NO_END
+      throw error
+    }
+    return eachElement(lane, route, bytes, first + 1, last, each)
+  }
+
+  function decodeGeneral(route: Route, bytes: Buffer, codec: Codec, each: Each): number {
     const device = route.device?.id ?? ''
     const items = readItems(bytes, codec, route.rule.options, device, arrival.received)
     const load = (i: number) => {
@@ -137,11 +170,17 @@ export function createDecoder(options: DecoderOptions): Decoder {
       arrival.received = received
       arrival.synced = synced
       const codec = codecFor(route.rule, contentType)
-      if ((codec === 'auto' || codec === 'json') && readFast(route, payload, start, end)) {
-        settle(row, found, route, arrival, world)
+      const lane = codec === 'auto' || codec === 'json' ? laneFor(route.rule) : undefined
+      if (lane?.read(payload, start, end)) {
         lanes.fast++
+        settle(row, found, route, arrival, world)
         give(route, each)
         return 1
+      }
+      const count = lane ? readArray(lane, route, payload, start, end, each) : NO_END
+      if (count !== NO_END) {
+        lanes.fast++
+        return count
       }
       lanes.general++
       const bytes = payload.subarray(start, end)

@@ -41,6 +41,7 @@ export function createDraft(row: Reading, root: Shape): Draft {
   const places = new Map<string, number>()
   const tagValues = new Map<number, string>()
   let rule: CompiledRule
+  let shape = root
   let time = Number.NaN
   let device: string | undefined
 
@@ -121,20 +122,38 @@ export function createDraft(row: Reading, root: Shape): Draft {
         if (!places.has(name)) throw new DecodeError('missing', `field ${shown(name)} is missing`)
       }
       if (names.length === 0) throw new DecodeError('empty', 'it has no fields')
-      let shape = root
-      for (const [i, name] of names.entries()) shape = shape.with(name, kinds[i] as Kind)
+      if (!isOf(shape, names, kinds)) shape = shapeOf(root, names, kinds)
       found.shape = shape
       found.time = time
       found.device = device
-      found.tagIndexes = tagIndexes(rule, tagValues)
+      found.tagIndexes = tagValues.size === 0 ? NONE : tagIndexes(rule, tagValues)
       for (const [i, value] of tagValues) found.tagValues[i] = value
-      found.lookupAt = rule.lookups.map(({ by }) => places.get(by) ?? -1)
+      found.lookupAt = rule.lookups.length === 0 ? NONE : rule.lookups.map(({ by }) => places.get(by) ?? -1)
     },
   }
 }
 
+const NONE: readonly number[] = []
+
+/** Whether the shape has just these fields: most messages of a kind come one after the other. */
+function isOf(shape: Shape, names: readonly string[], kinds: readonly Kind[]): boolean {
+  if (shape.size !== names.length) return false
+  for (let i = 0; i < names.length; i++) {
+    if (shape.names[i] !== names[i] || shape.kinds[i] !== kinds[i]) return false
+  }
+  return true
+}
+
+function shapeOf(root: Shape, names: readonly string[], kinds: readonly Kind[]): Shape {
+  let shape = root
+  for (let i = 0; i < names.length; i++) shape = shape.with(names[i] as string, kinds[i] as Kind)
+  return shape
+}
+
 function tagIndexes(rule: CompiledRule, values: ReadonlyMap<number, string>): readonly number[] {
-  return rule.tags.flatMap((_, i) => (values.has(i) ? [i] : []))
+  const indexes: number[] = []
+  for (let i = 0; i < rule.tags.length; i++) if (values.has(i)) indexes.push(i)
+  return indexes
 }
 
 function checkNumber(name: string, value: number, plan: FieldPlan): number {

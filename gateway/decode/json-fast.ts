@@ -6,7 +6,7 @@
  * keys, keys in twice, values the rule does not take, and all that is no JSON. What it reads it must read exactly as
  * the general path would; test/decode/lanes.test.ts compares the two.
  *
- * The last byte must be `}`. It is no part of a number, key or literal, so scanning stops there at the latest, and
+ * The last byte must be `}` or, of an array of objects, `]`. It is no part of a number, key or literal, so scanning stops there at the latest, and
  * only strings have to look where they are.
  */
 import { BOOLEAN, NUMBER, type Reading, type Shape, TEXT } from '../reading.ts'
@@ -24,9 +24,9 @@ const BACKSLASH = 92
 const OPEN = 123
 const CLOSE = 125
 
-/** Not a position: the document ends here, or the general path must decide. */
-const DONE = -2
-const NO_END = -1
+/** Not positions: the array ends here; the general path must decide. */
+export const DONE = -2
+export const NO_END = -1
 
 export class JsonLane {
   readonly #rule: CompiledRule
@@ -49,12 +49,31 @@ export class JsonLane {
 
   /** Reads the object in `bytes[start, end)` into row and found. False: the general path must decide. */
   read(bytes: Buffer, start: number, end: number): boolean {
-    let last = end - 1
-    while (last > start && isSpace(bytes[last] as number)) last--
-    let i = skipSpace(bytes, start)
-    if (bytes[last] !== CLOSE || bytes[i] !== OPEN || i >= last) return false
+    const last = lastInk(bytes, start, end)
+    const i = skipSpace(bytes, start)
+    if (bytes[i] !== OPEN || bytes[last] !== CLOSE || i >= last) return false
+    return this.#object(bytes, i + 1, last) === last && this.#finish()
+  }
+
+  /**
+   * Reads the object of an array that begins at `i` into row and found. Returns the position of the next one, DONE
+   * after the last one, or NO_END: the general path must decide about the whole array.
+   * @param last position of the array's closing bracket
+   */
+  element(bytes: Buffer, i: number, last: number): number {
+    const open = skipSpace(bytes, i)
+    if (bytes[open] !== OPEN) return NO_END
+    const close = this.#object(bytes, open + 1, last)
+    if (close < 0 || !this.#finish()) return NO_END
+    const next = skipSpace(bytes, close + 1)
+    if (next === last) return DONE
+    return bytes[next] === COMMA ? next + 1 : NO_END
+  }
+
+  /** Reads members from after the outermost `{`. Returns the position of its `}`, or NO_END. */
+  #object(bytes: Buffer, start: number, last: number): number {
     this.#step = this.#layouts.root
-    i++
+    let i = start
     let fresh = true
     for (;;) {
       let c = bytes[i] as number
@@ -63,20 +82,22 @@ export class JsonLane {
         c = bytes[i] as number
       }
       if (c === QUOTE) {
-        const depth = this.#step.frame.depth
+        const { frame } = this.#step
         i = this.#member(bytes, i, last)
-        if (i < 0) return false
-        fresh = this.#step.frame.depth !== depth
+        if (i < 0) return NO_END
+        fresh = this.#step.frame !== frame
         if (fresh) continue
-      } else if (c !== CLOSE || !fresh) return false
-      i = this.#after(bytes, i, last)
-      if (i < 0) return i === DONE && this.#finish()
+      } else if (c !== CLOSE || !fresh) return NO_END
+      i = this.#closed(bytes, i, last)
+      if (i < 0) return NO_END
+      if (bytes[i] === CLOSE) return i
+      i++
       fresh = false
     }
   }
 
-  /** Goes over `,` or any number of `}` and a `,`. Returns the position of the next member, DONE, or NO_END. */
-  #after(bytes: Buffer, start: number, last: number): number {
+  /** Goes over what closes inner objects. Returns the position of the comma or of the outermost `}`, or NO_END. */
+  #closed(bytes: Buffer, start: number, last: number): number {
     let i = start
     for (;;) {
       let c = bytes[i] as number
@@ -84,10 +105,10 @@ export class JsonLane {
         i = skipSpace(bytes, i)
         c = bytes[i] as number
       }
-      if (c === COMMA) return i + 1
+      if (c === COMMA) return i
       if (c !== CLOSE) return NO_END
       const step = this.#step
-      if (!step.nested) return i === last ? DONE : NO_END
+      if (!step.nested) return i
       const up = step.up === undefined ? this.#layouts.close(step) : step.up
       if (up === null || i >= last) return NO_END
       this.#step = up
@@ -233,7 +254,14 @@ function isSpace(c: number): boolean {
   return c === 32 || c === 10 || c === 13 || c === 9
 }
 
-function skipSpace(bytes: Buffer, start: number): number {
+/** Position of the last byte that is no white space. */
+export function lastInk(bytes: Buffer, start: number, end: number): number {
+  let last = end - 1
+  while (last > start && isSpace(bytes[last] as number)) last--
+  return last
+}
+
+export function skipSpace(bytes: Buffer, start: number): number {
   let i = start
   while (isSpace(bytes[i] as number)) i++
   return i

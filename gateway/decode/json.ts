@@ -45,7 +45,8 @@ export function flatten(draft: Draft, value: unknown, path = '', depth = 1): voi
   } else if (value instanceof Map) {
     for (const [key, inner] of value) flatten(draft, inner, prefix + keyText(key), depth + 1)
   } else {
-    for (const [key, inner] of Object.entries(value)) flatten(draft, inner, prefix + key, depth + 1)
+    const members = value as Record<string, unknown>
+    for (const key of Object.keys(members)) flatten(draft, members[key], prefix + key, depth + 1)
   }
 }
 

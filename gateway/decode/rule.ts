@@ -37,7 +37,7 @@ export interface DecodeRule {
   /** The field that holds the event time. It is no field of the reading. */
   readonly time?: string | undefined
   readonly timeUnit?: TimeUnit | undefined
-  /** CSV: names of the first columns; '' or '_' is read over. */
+  /** CSV: names of the first columns; '', '_' and '-' are read over. */
   readonly columns?: readonly string[] | undefined
   /** CSV: the first line of each message holds names. */
   readonly header?: boolean | undefined

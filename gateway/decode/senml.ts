@@ -60,6 +60,13 @@ export function isSenml(value: unknown): boolean {
   return records.some((record) => record && VALUES.some((label) => record.has(label)))
 }
 
+/** Whether the first key in a list of objects, which begins at `i`, is one of SenML's labels. */
+export function beginsLikeSenml(bytes: Buffer, i: number, last: number): boolean {
+  const head = bytes.toString('latin1', i, Math.min(last, i + 40))
+  const label = /^\s*\{\s*"(\w+)"/.exec(head)?.[1]
+  return label !== undefined && KNOWN.has(label)
+}
+
 /**
  * @param device prefix of the names that stands for the device
  * @param received now, ms since the epoch

@@ -68,7 +68,10 @@ function makeText(bytes: Buffer, start: number, end: number, escaped: boolean, h
   }
 }
 
+const LONE = /\p{Surrogate}/u
+
 /** Half a surrogate pair can be escaped in JSON, but no UTF-8 can carry it. */
 export function isWellFormed(text: string): boolean {
-  return !/\p{Surrogate}/u.test(text)
+  for (let i = 0; i < text.length; i++) if ((text.charCodeAt(i) & 0xf800) === 0xd800) return !LONE.test(text)
+  return true
 }

@@ -168,6 +168,9 @@ for (const [name, rule] of Object.entries(RULES)) {
       compare(peer, text)
       if (i % 2 === 0) compare(peer, mutate(random, text))
       compare(peer, tame(random))
+      const list = `[${tame(random)},${random() < 0.1 ? text : tame(random)}${pick(random, ['', ' ', ',', ', {}'])}]`
+      compare(peer, list)
+      if (i % 4 === 0) compare(peer, mutate(random, list))
     }
     assert.ok(peer.decoder.lanes.fast > 300, `only ${peer.decoder.lanes.fast} went the fast lane`)
   })
@@ -272,6 +275,12 @@ test('the fast lane reads typical telemetry, also with declared fields, tags and
     for (const indent of [0, 0, 1, 2]) peer.read(JSON.stringify(modem, null, indent))
     assert.deepEqual(peer.decoder.lanes, { fast: 4, general: 0 })
   }
+})
+
+test('the fast lane reads arrays of objects', () => {
+  const peer = bench({ time: 'at' })
+  for (let i = 0; i < 3; i++) peer.read(`[{"at":${i},"a":"x","b":{"c":1}},{"at":2,"b":{"c":1}},{"a":"y"}]`)
+  assert.deepEqual(peer.decoder.lanes, { fast: 3, general: 0 })
 })
 
 test('the fast lane forgets nothing when more layouts come than it keeps', () => {
