@@ -17,9 +17,9 @@ import type { Clock } from '../clock.ts'
 import { encodeRecord, type Outgoing, type RecordClass } from '../record.ts'
 import { Ages } from './ages.ts'
 import { encodeGap, Gaps } from './gaps.ts'
-import { Numbering } from './numbering.ts'
+import { type Jump, Numbering } from './numbering.ts'
 import type { LaneState } from './state.ts'
-import { jsonOf, type Store, timeOf, withPrefix } from './store.ts'
+import type { Store } from './store.ts'
 
 /** How far one sink is. */
 export interface Reader {
@@ -43,6 +43,8 @@ export interface LaneParts {
   readonly name: RecordClass
   readonly store: Store
   readonly saved: LaneState | undefined
+  /** How numbers run, found in the records because the state was lost. */
+  readonly jumps?: readonly Jump[] | undefined
   /** The journal is the one that the store's marks name. */
   readonly sameJournal: boolean
   readonly clock: Clock
@@ -81,6 +83,7 @@ export class Lane {
   readonly lost: Record<string, number> = Object.create(null)
   /** Records appended since the start. */
   appended = 0
+  readonly #placesKnown: boolean
   readonly #store: Store
   readonly #clock: Clock
   readonly #save: () => Promise<void>
@@ -104,10 +107,11 @@ export class Lane {
     const { name, store, clock, sameJournal } = parts
     const saved = parts.saved?.epoch === store.epoch ? parts.saved : undefined
     this.name = name
+    this.#placesKnown = saved !== undefined
     this.#store = store
     this.#clock = clock
     this.#save = parts.save
-    this.#numbering = new Numbering(saved?.jumps ?? [[store.first, 1 - store.first]])
+    this.#numbering = new Numbering(saved?.jumps ?? parts.jumps ?? [[1, 0]])
     this.#numbering.cut(store.next)
     this.#gaps = new Gaps(saved?.gaps)
     this.#nextPosition = store.next
@@ -174,9 +178,8 @@ export class Lane {
     return true
   }
 
-  encode(entry: number, record: Outgoing): Buffer {
-    const number = this.next
-    return withPrefix(entry, this.#clock.now(), encodeRecord(number, record))
+  encode(record: Outgoing): Buffer {
+    return encodeRecord(this.next, record)
   }
 
   /** Takes what `encode` gave. Numbers do not change in between unless `closeGap` is called first. */
@@ -211,7 +214,7 @@ export class Lane {
     this.#numbering.jump(this.#nextPosition, refused.last)
     this.#jumped = true
     this.#refused = undefined
-    this.#push(refused.lastEntry, withPrefix(refused.lastEntry, refused.from, json), refused.firstEntry)
+    this.#push(refused.lastEntry, json, refused.firstEntry)
   }
 
   /** Deletes the oldest unit to make room; what a sink still waited for becomes a gap. False when nothing can go. */
@@ -260,7 +263,8 @@ export class Lane {
   attach(sink: string): Reader {
     let reader = this.readers.get(sink)
     if (!reader) {
-      const slowest = this.#slowest()
+      // When the places of all sinks were lost, it may be one that waits for everything that is kept.
+      const slowest = this.#placesKnown ? this.#slowest() : this.first
       reader = {
         next: Math.max(this.first, Math.min(slowest, this.next)),
         until: undefined,
@@ -340,11 +344,10 @@ export class Lane {
       const stop = Math.min(reader.gaps.nextAfter(number), this.#gaps.nextAfter(number))
       for (const { position: at, bytes: stored } of kept) {
         if (this.#numbering.coversFrom(at) > number || number >= stop) break
-        const json = jsonOf(stored)
         number = this.#numbering.numberOf(at) + 1
-        records.push(json)
+        records.push(stored)
         ends.push(number - 1)
-        size += json.length
+        size += stored.length
       }
     }
     if (noted) await this.#save()
@@ -423,7 +426,7 @@ export class Lane {
     if (slowest > this.durable) return
     const [oldest] = await this.#store.read(Math.max(this.#first, this.#numbering.positionOf(slowest)), 1, 1)
     if (!oldest) return
-    const age = Math.max(0, this.#clock.now() - timeOf(oldest.bytes))
+    const age = Math.max(0, this.#clock.now() - oldest.time)
     this.#ages.add(this.#numbering.coversFrom(oldest.position), this.#clock.monotonic() - age)
   }
 
@@ -440,17 +443,31 @@ export class Lane {
   async #write(): Promise<void> {
     if (this.#jumped) await this.#save()
     const target = this.#target
+    const mark = this.#markAfter(target)
+    let marked = false
     let taken = 0
     for (; taken < this.#pending.length; taken++) {
       const { entry, bytes } = this.#pending[taken] as Pending
       if (entry > target) break
-      while (!this.#store.append(bytes)) await this.#store.commit(this.#covered)
+      // A mark covers what was appended before it: not a byte of a later entry.
+      if (entry > mark && !marked) {
+        this.#store.mark(mark)
+        marked = true
+      }
+      while (!this.#store.append(bytes)) await this.#store.commit()
       this.#pendingBytes -= bytes.length
     }
     this.#pending = this.#pending.slice(taken)
-    const mark = Math.min(target, this.#markable())
-    await this.#store.commit(mark)
-    this.#covered = Math.max(this.#covered, mark)
+    if (!marked) this.#store.mark(mark)
+    await this.#store.commit()
+    this.#covered = Math.max(this.#covered, this.#store.marked)
+  }
+
+  /** The highest entry of which nothing will be pending when all up to `target` is written. */
+  #markAfter(target: number): number {
+    const waiting = this.#pending.find(({ entry }) => entry > target)
+    const unwritten = waiting?.since ?? this.#refused?.firstEntry
+    return unwritten === undefined ? target : Math.min(target, unwritten - 1)
   }
 
   /** The highest released entry of which nothing is pending. */

@@ -7,9 +7,10 @@ const SLACK = 1024
 /** Keeps records in memory: bounded by the outbox's budget, gone with the process. */
 export function createMemoryStore(): Store {
   const records: Buffer[] = []
-  let base = 0
-  let first = 0
-  let durable = 0
+  let base = 1
+  let first = 1
+  let durable = 1
+  let mark = 0
   let marked = 0
   let bytes = 0
   const next = () => base + records.length
@@ -27,9 +28,6 @@ export function createMemoryStore(): Store {
     get marked() {
       return marked
     },
-    get lastEntry() {
-      return marked
-    },
     get unmarked() {
       return next()
     },
@@ -41,7 +39,10 @@ export function createMemoryStore(): Store {
       bytes += record.length
       return true
     },
-    async commit(mark) {
+    mark(value) {
+      mark = value
+    },
+    async commit() {
       durable = next()
       marked = mark
     },
@@ -52,7 +53,7 @@ export function createMemoryStore(): Store {
         const record = records[position - base] as Buffer
         if (found.length > 0 && size + record.length > limit) break
         size += record.length
-        found.push({ position, bytes: record })
+        found.push({ position, bytes: record, time: 0 })
       }
       return found
     },

@@ -8,6 +8,7 @@ import { CLASSES, type Outgoing, type RecordClass } from '../record.ts'
 import { createBatch } from '../upstream/batch.ts'
 import { type Budget, DEFAULT_RESERVE, freeFor, type PerClass, victimFor, type WhenFull } from './budget.ts'
 import { Lane, type Piece, type Reader } from './lane.ts'
+import type { Jump } from './numbering.ts'
 import { Rate } from './rate.ts'
 import type { OutboxState, StateKeeper } from './state.ts'
 import type { Store } from './store.ts'
@@ -29,6 +30,8 @@ export interface OutboxParts {
   readonly clock: Clock
   readonly stores: PerClass<Store>
   readonly state: StateKeeper
+  /** How numbers run, found in the records because the state was lost. */
+  readonly jumps?: Partial<PerClass<readonly Jump[]>>
 }
 
 /** A batch on its way, as `next` gave it. */
@@ -110,6 +113,9 @@ const MAX_PENDING = 16 << 20
 /** What sinks acknowledged is saved at least this often, ms. */
 const SAVE_EVERY = 1000
 
+/** Closing waits this long for the disk, ms. */
+const CLOSE_WITHIN = 1000
+
 export class Outbox {
   readonly options: OutboxOptions
   readonly #clock: Clock
@@ -135,9 +141,17 @@ export class Outbox {
     this.#budget = { ...options, reserve: options.reserve ?? DEFAULT_RESERVE }
     const saved = state.saved
     const sameJournal = saved === undefined || saved.journal === options.journal
-    this.#base = sameJournal ? (saved?.base ?? 0) : Math.max(...CLASSES.map((name) => stores[name].lastEntry))
+    this.#base = sameJournal ? (saved?.base ?? 0) : Math.max(...CLASSES.map((name) => stores[name].marked))
     const lane = (name: RecordClass) =>
-      new Lane({ name, store: stores[name], saved: saved?.lanes[name], sameJournal, clock, save: () => this.save() })
+      new Lane({
+        name,
+        store: stores[name],
+        saved: saved?.lanes[name],
+        jumps: parts.jumps?.[name],
+        sameJournal,
+        clock,
+        save: () => this.save(),
+      })
     this.#lanes = { event: lane('event'), result: lane('result'), reading: lane('reading') }
   }
 
@@ -158,7 +172,7 @@ export class Outbox {
     const lane = this.#lanes[recordClass]
     const own = entry + this.#base
     if (lane.knows(own)) return
-    const bytes = lane.encode(own, record)
+    const bytes = lane.encode(record)
     if (this.#makeRoom(recordClass, bytes.length)) lane.keep(own, bytes)
     else lane.refuse(own)
   }
@@ -292,9 +306,11 @@ export class Outbox {
 
   /** Writes what was released, saves every sink's place and closes the stores. */
   async close(): Promise<void> {
-    await this.flush()
+    // A disk in trouble does not take it, however long one waits.
+    await within(this.#clock, CLOSE_WITHIN, this.flush())
+    this.#commitTimer?.cancel()
     this.#saveTimer?.cancel()
-    await this.save()
+    await within(this.#clock, CLOSE_WITHIN, this.save())
     await Promise.all(CLASSES.map((name) => this.#lanes[name].close()))
   }
 
@@ -492,4 +508,16 @@ export async function openOutbox(options: OutboxOptions, parts: OutboxParts): Pr
   const outbox = new Outbox(options, parts)
   await outbox.open()
   return outbox
+}
+
+/** Waits for `promise`, but not longer than `ms`. */
+function within(clock: Clock, ms: number, promise: Promise<void>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = clock.after(ms, resolve)
+    const done = () => {
+      timer.cancel()
+      resolve()
+    }
+    promise.then(done, done)
+  })
 }

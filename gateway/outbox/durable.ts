@@ -1,0 +1,139 @@
+/**
+ * An outbox on disk: a log per class, and beside them what the outbox remembers of sinks and losses.
+ *
+ *   directory/event/ result/ reading/    see gateway/log/log.ts
+ *   directory/state                      crc32 of the rest, 8 hexadecimal digits, new line, JSON (see state.ts)
+ */
+import { join } from 'node:path'
+import type { Clock } from '../clock.ts'
+import { DamageError } from '../errors.ts'
+import { crc32 } from '../log/crc32.ts'
+import { type Files, readSmall, realFiles, replaceSmall } from '../log/files.ts'
+import { type Damage, type Log, openLog, type Trouble } from '../log/log.ts'
+import { CLASSES, type RecordClass } from '../record.ts'
+import { createLogStore } from './log-store.ts'
+import type { Jump } from './numbering.ts'
+import { type Outbox, type OutboxOptions, openOutbox } from './outbox.ts'
+import type { OutboxState, StateKeeper } from './state.ts'
+
+export interface DurableOptions extends OutboxOptions {
+  readonly directory: string
+  /** Deflate what is kept. Default true: JSON shrinks to a quarter. */
+  readonly compress?: boolean
+}
+
+export interface DurableParts {
+  readonly clock: Clock
+  readonly files?: Files
+  /** The disk fails, or works again (null). */
+  readonly onTrouble?: (recordClass: RecordClass, trouble: Trouble | null) => void
+  /** Bytes on disk are not what was written; records lost with them go upstream as a gap. */
+  readonly onDamage?: (what: RecordClass | 'state', damage: Damage | DamageError) => void
+}
+
+const STATE_FILE = 'state'
+const CRC_DIGITS = 8
+const MAX_SEGMENT = 8 << 20
+const MIN_SEGMENT = 16 << 10
+/** So many segments of one class fit into the budget at least: as fine is what a full budget drops at once. */
+const SEGMENTS = 64
+
+export async function openDurableOutbox(options: DurableOptions, parts: DurableParts): Promise<Outbox> {
+  const { directory } = options
+  const { clock, files = realFiles, onTrouble, onDamage } = parts
+  const segmentBytes = Math.max(MIN_SEGMENT, Math.min(MAX_SEGMENT, Math.floor(options.maxBytes / SEGMENTS)))
+  const open = (name: RecordClass) =>
+    openLog({
+      directory: join(directory, name),
+      files,
+      clock,
+      segmentBytes,
+      compress: options.compress ?? true,
+      commit: { interval: options.commit ?? 100 },
+      onTrouble: (trouble) => onTrouble?.(name, trouble),
+      onDamage: (damage) => onDamage?.(name, damage),
+    })
+  const [event, result, reading] = await Promise.all([open('event'), open('result'), open('reading')])
+  const logs = { event, result, reading }
+  const path = join(directory, STATE_FILE)
+  const saved = await loadState(files, path, (damage) => onDamage?.('state', damage))
+  const stores = {
+    event: createLogStore(logs.event),
+    result: createLogStore(logs.result),
+    reading: createLogStore(logs.reading),
+  }
+  const jumps = saved === undefined ? await findJumps(logs) : {}
+  return openOutbox(options, { clock, stores, state: stateKeeper(files, path, saved), jumps })
+}
+
+function stateKeeper(files: Files, path: string, saved: OutboxState | undefined): StateKeeper {
+  return {
+    saved,
+    async save(state) {
+      const json = Buffer.from(JSON.stringify(state))
+      await replaceSmall(files, path, Buffer.concat([Buffer.from(`${crcOf(json)}\n`), json]))
+    },
+  }
+}
+
+/** Without its state an outbox starts all the same: sinks are sent what is kept once more. */
+async function loadState(
+  files: Files,
+  path: string,
+  damaged: (error: DamageError) => void,
+): Promise<OutboxState | undefined> {
+  try {
+    return (await readOutboxState(files, path)) ?? undefined
+  } catch (error) {
+    if (!(error instanceof DamageError)) throw error
+    damaged(error)
+    await files.rename(path, `${path}.corrupt`)
+    return undefined
+  }
+}
+
+/**
+ * @returns null when there is none
+ * @throws DamageError it is not what was written
+ */
+export async function readOutboxState(files: Files, path: string): Promise<OutboxState | null> {
+  const size = await files.size(path).catch(() => 0)
+  const bytes = await readSmall(files, path, size)
+  if (bytes === null) return null
+  const json = bytes.subarray(CRC_DIGITS + 1)
+  if (bytes.toString('latin1', 0, CRC_DIGITS) !== crcOf(json))
+    throw new DamageError('SLUICE_OUTBOX_STATE', `outbox state ${path} is damaged`)
+  const state = JSON.parse(json.toString('utf8')) as OutboxState
+  if (state.v !== 1) throw new DamageError('SLUICE_OUTBOX_STATE', `outbox state ${path} has version ${state.v}`)
+  return state
+}
+
+function crcOf(json: Buffer): string {
+  return crc32(json, 0).toString(16).padStart(CRC_DIGITS, '0')
+}
+
+/** How numbers run beside positions, from the records themselves. */
+async function findJumps(logs: Readonly<Record<RecordClass, Log>>): Promise<Partial<Record<RecordClass, Jump[]>>> {
+  const found: Partial<Record<RecordClass, Jump[]>> = {}
+  for (const name of CLASSES) {
+    const jumps: Jump[] = []
+    for await (const { first, count, body, bounds } of logs[name].read(logs[name].first)) {
+      for (let i = 0; i < count; i++) {
+        const distance = numberOf(body, bounds[2 * i] as number) - (first + i)
+        if (jumps.at(-1)?.[1] !== distance) jumps.push([first + i, distance])
+      }
+    }
+    if (jumps.length > 0) found[name] = jumps
+  }
+  return found
+}
+
+/** The number in a record's JSON text, which begins `{"seq":`. */
+function numberOf(bytes: Buffer, start: number): number {
+  let number = 0
+  for (let i = start + 7; ; i++) {
+    const digit = (bytes[i] as number) - 0x30
+    if (!(digit >= 0 && digit <= 9)) return number
+    number = number * 10 + digit
+  }
+}
