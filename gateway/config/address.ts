@@ -51,5 +51,11 @@ export function isLoopback({ host }: Address): boolean {
 
 /** One address or a list of them; an empty list listens nowhere. */
 export function listen(written: Written = {}) {
-  return oneOrMore(parseAddress, { type: 'string', pattern: '^.*:\\d{1,5}$', example: '127.0.0.1:1883', ...written })
+  return oneOrMore(parseAddress, {
+    type: 'string',
+    pattern: '^.*:\\d{1,5}$',
+    format: 'address',
+    example: '127.0.0.1:1883',
+    ...written,
+  })
 }

@@ -12,6 +12,16 @@ export interface Effective {
   readonly origins: Readonly<Record<string, Origin>>
 }
 
+const HIDDEN = '***'
+/** Options of plugins that hold a secret itself; `passwordFile` only says where it is. */
+const SECRET = /(?:password|passphrase|token|secret|^psk)$/i
+
+/** `mqtt://user:password@host` → `mqtt://user:***@host` */
+function withoutPassword(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutPassword)
+  return typeof value === 'string' ? value.replace(/^([a-z0-9+.-]+:\/\/[^/@:]*:)[^/@]*@/i, `$1${HIDDEN}@`) : value
+}
+
 export function effectiveConfig(
   value: unknown,
   schema: JsonSchema,
@@ -22,7 +32,7 @@ export function effectiveConfig(
 
   function leaf(written: unknown, of: JsonSchema | undefined, path: Path, origin: Origin): unknown {
     origins[path.join('.')] = origin
-    return of?.writeOnly ? '***' : written
+    return of?.writeOnly || SECRET.test(String(path.at(-1))) ? HIDDEN : withoutPassword(written)
   }
 
   function originOf(path: Path): Origin {

@@ -1,6 +1,7 @@
 /** The config as JSON Schema (2020-12): what a person writes, durations and sizes as text. For editors, and for the reference page. */
 import { z } from 'zod'
 import type { Plugin } from '../plugin.ts'
+import { formatDuration } from './duration.ts'
 import { configSchema } from './schema.ts'
 
 /** The keywords we use of JSON Schema. */
@@ -26,7 +27,12 @@ export function jsonSchema(plugins: readonly Plugin[]): JsonSchema {
   const schema = z.toJSONSchema(configSchema(plugins), {
     io: 'input',
     unrepresentable: 'any',
-    override: ({ jsonSchema: node }) => {
+    override: ({ zodSchema, jsonSchema: node }) => {
+      const { def } = zodSchema._zod
+      // zod leaves out the default of what it transforms; of a duration it can be written back.
+      if (def.type === 'default' && node.default === undefined && String(node.pattern).includes('(ms|s|m|h|d')) {
+        if (typeof def.defaultValue === 'number') node.default = formatDuration(def.defaultValue)
+      }
       if (!('example' in node)) return
       node.examples = [node.example]
       delete node.example

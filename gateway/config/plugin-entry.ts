@@ -59,6 +59,15 @@ function unknownKey(
   const other = role === 'sink' ? 'sources' : 'upstreams'
   if (plugins.some((plugin) => plugin.name === key))
     return `plugin \`${key}\` cannot stand under ${section}: it belongs under ${other}`
-  const fitting = plugins.filter((plugin) => mayStand(plugin, role)).map((plugin) => plugin.name)
-  return `unknown plugin or key \`${key}\`${suggestion(key, [...fitting, ...Object.keys(common)])}`
+  const fitting = plugins.filter((plugin) => mayStand(plugin, role))
+  const inside = fitting
+    .filter((plugin) => optionNames(plugin).includes(key))
+    .map(({ name }) => `\`${name}: { ${key}: … }\``)
+  if (inside.length > 0) return `\`${key}\` is an option of the plugin: write ${inside.join(' or ')}`
+  const known = [...fitting.map(({ name }) => name), ...Object.keys(common)]
+  return `unknown plugin or key \`${key}\`${suggestion(key, known)}`
+}
+
+function optionNames(plugin: Plugin): string[] {
+  return Object.keys(z.toJSONSchema(plugin.config, { io: 'input', unrepresentable: 'any' }).properties ?? {})
 }

@@ -35,7 +35,10 @@ const field = z
 const lookup = z.strictObject({
   table: name({ example: 'places' }).describe('Name of a table under `lookups`.'),
   by: name({ example: 'postcode' }).describe('The tag or text field, or `device`, whose value is the key of the row.'),
-  add: names.min(1, 'name at least one column to add').describe('Columns that become tags.'),
+  add: names
+    .min(1, 'name at least one column to add')
+    .describe('Columns that become tags.')
+    .meta({ example: ['latitude', 'longitude'] }),
 })
 
 const rule = z
@@ -59,11 +62,12 @@ const rule = z
       .describe('How the event time is written; `auto` tells by form and size.'),
     future: duration({}, { example: '1h' })
       .prefault('1h')
-      .describe('How far ahead of the gateway’s clock a time may be before the message is refused.'),
+      .describe("How far ahead of the gateway's clock a time may be before the message is refused."),
     columns: z
       .array(scalar(columnName, { type: 'string' }))
       .exactOptional()
-      .describe('CSV: names of the columns in order; `-` skips one.'),
+      .describe('CSV: names of the columns in order; `-` skips one.')
+      .meta({ example: ['serial', '-', 'kwh', 'time'] }),
     header: flag().exactOptional().describe('CSV: the first line of each message holds the names.'),
     delimiter: text(
       (value) => (value.length === 1 ? undefined : 'a delimiter is one character, such as "," or "\\t"'),
@@ -74,16 +78,34 @@ const rule = z
     fields: z
       .record(z.string(), field)
       .exactOptional()
-      .describe('What is known of fields, by name; fields inside objects are dotted paths.'),
+      .describe('What is known of fields, by name; fields inside objects are dotted paths.')
+      .meta({ example: { cpu: { type: 'number', unit: '%', min: 0, max: 100 } } }),
     unknown: z
       .enum(['accept', 'refuse', 'ignore'])
       .prefault('accept')
       .describe('What becomes of fields that are not declared.'),
-    exclude: names.exactOptional().describe('Fields that are left out, with all that is inside them.'),
-    text: names.exactOptional().describe('Fields that are text although they look like numbers.'),
-    tags: names.exactOptional().describe('Fields that become tags.'),
-    set: z.record(z.string(), tagValue).exactOptional().describe('Constant tags.'),
-    lookup: z.array(lookup).exactOptional().describe('Tags from tables.'),
+    exclude: names
+      .exactOptional()
+      .describe('Fields that are left out, with all that is inside them.')
+      .meta({ example: ['meta', 'debug'] }),
+    text: names
+      .exactOptional()
+      .describe('Fields that are text although they look like numbers.')
+      .meta({ example: ['postcode'] }),
+    tags: names
+      .exactOptional()
+      .describe('Fields that become tags.')
+      .meta({ example: ['model', 'state'] }),
+    set: z
+      .record(z.string(), tagValue)
+      .exactOptional()
+      .describe('Constant tags.')
+      .meta({ example: { site: 'north' } }),
+    lookup: z
+      .array(lookup)
+      .exactOptional()
+      .describe('Tags from tables.')
+      .meta({ example: [{ table: 'places', by: 'postcode', add: ['latitude'] }] }),
     deviceType: name({ example: 'type' })
       .exactOptional()
       .describe('The tag that tells device types apart where inferred field types are shown.'),
@@ -117,7 +139,7 @@ export const lookupsSection = z
         'CSV file with a header line, or JSON file; loaded again when it changes.',
       ),
       key: name({ example: 'postcode' }).exactOptional().describe('Column of the key, by default the first one.'),
-      format: z.enum(['csv', 'json']).exactOptional().describe('By default told by the file’s name.'),
+      format: z.enum(['csv', 'json']).exactOptional().describe("By default told by the file's name."),
       delimiter: text((value) => (value.length === 1 ? undefined : 'a delimiter is one character'), { example: ';' })
         .exactOptional()
         .describe('CSV: what stands between cells, by default a comma.'),

@@ -51,7 +51,7 @@ const aclRule = z
     publish: filters
       .exactOptional()
       .describe(
-        'Topic filters that may be published to; `{user}` and `{client}` stand for the connection’s own names.',
+        "Topic filters that may be published to; `{user}` and `{client}` stand for the connection's own names.",
       ),
     subscribe: filters.exactOptional().describe('Topic filters that may be subscribed to.'),
   })

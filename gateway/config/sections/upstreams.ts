@@ -13,7 +13,6 @@ export interface UpstreamConfig {
   /** Bytes and ms. */
   readonly batch: { readonly count: number; readonly bytes: number; readonly age: number }
   readonly raw: boolean
-  readonly gzip: boolean
   /** Records per second; no bound when absent. */
   readonly rate?: number
   /** In the order in which they are sent. */
@@ -32,7 +31,6 @@ const common = {
     .prefault({})
     .describe('How records are put together.'),
   raw: flag().prefault(false).describe('Forward readings too, not only results and events.'),
-  gzip: flag().prefault(false).describe('Compress batches.'),
   rate: whole(1, 10_000_000, { example: 1000 })
     .exactOptional()
     .describe('Most records per second, so that a backlog leaves room for others.'),
@@ -50,14 +48,13 @@ export function upstreamsSection(plugins: readonly Plugin[]) {
     section: 'upstreams',
     common,
     example: 'mqtt: { url: "mqtt://127.0.0.1:1884" }',
-  }).transform(({ plugin, options, rest: { batch, raw, gzip, rate, classes } }): UpstreamConfig => {
+  }).transform(({ plugin, options, rest: { batch, raw, rate, classes } }): UpstreamConfig => {
     const readings = raw || (classes?.includes('reading') ?? false)
     return {
       plugin,
       options,
       batch,
       raw: readings,
-      gzip,
       ...(rate === undefined ? {} : { rate }),
       classes: CLASSES.filter((one) => (one === 'reading' ? readings : (classes?.includes(one) ?? true))),
     }

@@ -63,7 +63,7 @@ const window = z
     time: z
       .enum(['event', 'processing'])
       .prefault('event')
-      .describe('Whether a reading’s own time counts, or that of its arrival.'),
+      .describe("Whether a reading's own time counts, or that of its arrival."),
     fields: z.array(name()).exactOptional().describe('Only these fields; by default all.'),
     exclude: z.array(name()).prefault([]).describe('Fields that are left out.'),
     statistics: z
