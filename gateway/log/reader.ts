@@ -6,7 +6,7 @@ import type { Files, ReadableFile } from './files.ts'
 import { type Identity, recordBounds } from './format.ts'
 import { rawBody } from './frame.ts'
 import type { Batch, Damage, ReadOptions } from './log.ts'
-import { nextScanned, type ScannedFrame, Scanner } from './scan.ts'
+import { nextScanned, type ScannedDamage, type ScannedFrame, Scanner } from './scan.ts'
 import { notePlace, placeOf, type Segment, type Segments } from './segments.ts'
 
 export interface ReadSource {
@@ -18,6 +18,11 @@ export interface ReadSource {
   /** Resolves when `limit` has risen, or the signal is aborted. */
   changed(signal: AbortSignal): Promise<void>
   damaged(damage: Damage): void
+}
+
+interface Stretch {
+  readonly offset: number
+  readonly end: number
 }
 
 interface Position {
@@ -58,77 +63,75 @@ function skipTo(position: Position, number: number): void {
 
 /** Yields what the segment that holds the position has, up to `limit`, and leaves the position after it. */
 async function* readSegment(source: ReadSource, position: Position, limit: number): AsyncGenerator<Batch, void, void> {
-  const { segments, damaged } = source
+  const { segments } = source
   const segment = segments.holding(position.next)
   if (segment === undefined) return
-  const following = segments.after(segment)
-  const last = Math.min(limit, (following?.first ?? Infinity) - 1)
+  const last = Math.min(limit, (segments.after(segment)?.first ?? Infinity) - 1)
   const end = segment.size
-  if (!(await moveTo(source.files, position, segment))) {
-    if (!segments.list.includes(segment)) return
-    damaged({ file: segment.path, offset: 0, bytes: end, firstLost: position.next, lastLost: last })
-    skipTo(position, last + 1)
-    return
-  }
-  const scanner = new Scanner(position.file as ReadableFile, source.identity.seed, position.offset, end)
-  let badAt = -1
-  let badBytes = 0
-  while (position.next <= last) {
-    const scanned = await nextScanned(scanner)
+  const file = await fileOf(source.files, position, segment)
+  const scanner = file && new Scanner(file, source.identity.seed, position.offset, end)
+  let bad: Stretch | null = null
+  while (scanner !== null && position.next <= last) {
+    const scanned: ScannedFrame | ScannedDamage | null = await nextScanned(scanner)
     if (scanned === null) break
-    const batch = scanned.kind === 'frame' ? batchOf(scanned, position, last) : null
-    if (batch === null && (scanned.kind === 'damage' || scanned.head.first + scanned.head.count > position.next)) {
-      if (badAt < 0) badAt = scanned.offset
-      badBytes += scanned.end - scanned.offset
+    const found = contentOf(scanned, position.next, last)
+    if (found === 'beyond') break
+    if (found === 'bad') {
+      bad = { offset: bad?.offset ?? scanned.offset, end: scanned.end }
       continue
     }
-    position.offset = scanner.offset
-    if (scanned.kind === 'frame') notePlace(segment, scanned.head.first, scanned.offset)
-    if (batch === null) continue
-    if (batch.first > position.next) {
-      const lost = { firstLost: position.next, lastLost: batch.first - 1 }
-      damaged({ file: segment.path, offset: badAt < 0 ? scanned.offset : badAt, bytes: badBytes, ...lost })
-      skipTo(position, batch.first)
-    }
-    badAt = -1
-    badBytes = 0
+    position.offset = scanned.end
+    if (found === 'before') continue
+    notePlace(segment, found.first, scanned.offset)
+    if (found.first > position.next) lose(source, position, segment, bad ?? scanned, found.first - 1)
+    bad = null
     const { skipped } = position
     position.skipped = 0
-    position.next = batch.first + batch.count
-    yield { ...batch, skipped }
+    position.next = found.first + found.count
+    yield { ...found, skipped }
   }
   // It is still kept, it should hold these numbers, and it does not.
   if (position.next <= last && segments.list.includes(segment)) {
-    const offset = badAt < 0 ? scanner.offset : badAt
-    damaged({ file: segment.path, offset, bytes: badBytes, firstLost: position.next, lastLost: last })
-    skipTo(position, last + 1)
+    lose(source, position, segment, bad ?? { offset: position.offset, end: position.offset }, last)
   }
 }
 
-/** Opens the segment's file unless it is open. False when it is not there. */
-async function moveTo(files: Files, position: Position, segment: Segment): Promise<boolean> {
-  if (position.segment === segment && position.file !== null) return true
+/** Passes over numbers up to `last`, which should be in `segment` and are not. */
+function lose(source: ReadSource, position: Position, segment: Segment, where: Stretch, last: number): void {
+  const bytes = where.end - where.offset
+  source.damaged({ file: segment.path, offset: where.offset, bytes, firstLost: position.next, lastLost: last })
+  skipTo(position, last + 1)
+}
+
+/** The segment's file, opened unless it is; null when that fails. */
+async function fileOf(files: Files, position: Position, segment: Segment): Promise<ReadableFile | null> {
+  if (position.segment === segment && position.file !== null) return position.file
   await position.file?.close().catch(() => undefined)
   position.file = null
   position.segment = segment
   position.offset = placeOf(segment, position.next)
-  try {
-    position.file = await files.open(segment.path)
-    return true
-  } catch {
-    return false
-  }
+  position.file = await files.open(segment.path).catch(() => null)
+  return position.file
 }
 
-/** The frame's records that are still to be yielded and allowed; null when there are none, or they cannot be told apart. */
-function batchOf(frame: ScannedFrame, position: Position, last: number): Omit<Batch, 'skipped'> | null {
-  const { head } = frame
-  const from = Math.max(head.first, position.next)
-  const to = Math.min(head.first + head.count - 1, last)
-  if (from > to) return null
-  const body = rawBody(head, frame.body)
+type Content = Omit<Batch, 'skipped'>
+
+/** What is to be yielded of it: records from `next` to `last`, none because it lies before or beyond, or none because it is bad. */
+function contentOf(
+  scanned: ScannedFrame | ScannedDamage,
+  next: number,
+  last: number,
+): Content | 'before' | 'beyond' | 'bad' {
+  if (scanned.kind === 'damage') return 'bad'
+  const { head } = scanned
+  const after = head.first + head.count
+  if (after <= next) return 'before'
+  if (head.first > last) return 'beyond'
+  const body = rawBody(head, scanned.body)
   const bounds = body && recordBounds(body, head.count)
-  if (!body || !bounds) return null
-  const within = bounds.subarray(2 * (from - head.first), 2 * (to - head.first + 1))
-  return { first: from, count: to - from + 1, time: head.time, body, bounds: within }
+  if (!body || !bounds) return 'bad'
+  const first = Math.max(head.first, next)
+  const count = Math.min(after, last + 1) - first
+  const within = bounds.subarray(2 * (first - head.first), 2 * (first - head.first + count))
+  return { first, count, time: head.time, body, bounds: within }
 }

@@ -124,7 +124,7 @@ function refuseNewer(segment: Segment, { head }: Survey): void {
 }
 
 /** Walks what was seen in order: damage that somebody says was durable is reported, the first other one ends the file. */
-function judge(
+export function judge(
   segment: Segment,
   seen: Survey,
   witness: number,

@@ -13,6 +13,8 @@ export interface SurveyedFrame {
 export interface Survey {
   /** Null when it is not as it was written. */
   readonly head: SegmentHead | null
+  /** Bytes of the head that are there. */
+  readonly start: number
   /** The head was never written: missing, cut off, or zeros. */
   readonly blank: boolean
   readonly items: readonly (SurveyedFrame | ScannedDamage)[]
@@ -45,7 +47,7 @@ export async function survey(files: Files, path: string, size: number, identity:
         end = scanned.end
       } else items.push(scanned)
     }
-    return { head, blank, items, witness, end }
+    return { head, start: Math.min(size, SEGMENT_HEAD), blank, items, witness, end }
   } finally {
     await file.close()
   }

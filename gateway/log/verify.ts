@@ -1,0 +1,141 @@
+/** Looks a log over without changing a byte: what `sluice audit` knows of the disk, also while no gateway runs. */
+import { codeOf, type Files } from './files.ts'
+import type { Batch, Damage, Torn } from './log.ts'
+import { readLog } from './reader.ts'
+import { judge, listQuarantined, recover } from './recovery.ts'
+import type { Segment } from './segments.ts'
+import { survey } from './survey.ts'
+
+export interface LogReport {
+  readonly epoch: string
+  readonly segments: number
+  readonly bytes: number
+  /** Sound frames and the records in them. */
+  readonly frames: number
+  readonly records: number
+  /** Oldest number kept, and the number after the newest; equal when nothing is kept. */
+  readonly first: number
+  readonly next: number
+  readonly marked: number
+  readonly unmarked: number
+  /** Empty when every byte is as it was written. */
+  readonly damage: readonly Damage[]
+  /** Names of files that were moved away as unreadable. */
+  readonly quarantined: readonly string[]
+  /** A commit that a crash left unfinished; opening the log cuts it off. No damage. */
+  readonly torn: Torn | null
+}
+
+export interface StoredLog {
+  readonly epoch: string
+  readonly first: number
+  readonly next: number
+  readonly marked: number
+  readonly unmarked: number
+  read(from: number): AsyncGenerator<Batch, void, void>
+}
+
+/** @param floor numbers below were given, whatever the files say */
+export interface StoredOptions {
+  readonly directory: string
+  readonly files: Files
+  readonly floor?: number
+  readonly onDamage?: (damage: Damage) => void
+}
+
+/** Files that refuse to be changed: what recovery would mend stays as it is. */
+export function readOnly(files: Files): Files {
+  const refuse = () => Promise.reject(Object.assign(new Error('opened for reading only'), { code: 'EROFS' }))
+  return {
+    list: files.list,
+    size: files.size,
+    open: files.open,
+    makeDirectory: refuse,
+    create: refuse,
+    edit: refuse,
+    truncate: refuse,
+    rename: refuse,
+    remove: refuse,
+    syncDirectory: refuse,
+  }
+}
+
+/** A log for reading only, without a writer: all that is in its files. */
+export async function openStored(options: StoredOptions): Promise<StoredLog> {
+  const { directory, floor = 1, onDamage: damaged = () => undefined } = options
+  const files = readOnly(options.files)
+  const { identity, segments, next, mark, markedTo } = await recover({ directory, files, floor, damaged })
+  const source = { files, identity, segments, damaged, limit: () => next - 1, changed: () => Promise.resolve() }
+  return {
+    epoch: identity.epoch,
+    first: segments.oldest?.first ?? next,
+    next,
+    marked: mark,
+    unmarked: markedTo,
+    read: (from) => readLog(source, from, {}),
+  }
+}
+
+/** Reads every byte of a log. Memory stays bounded by one segment's frame heads. */
+export async function verifyLog(options: StoredOptions): Promise<LogReport> {
+  const { directory, floor = 1 } = options
+  const files = readOnly(options.files)
+  const damage: Damage[] = []
+  const report = (found: Damage) => {
+    damage.push(found)
+    options.onDamage?.(found)
+  }
+  const { identity, segments, next, mark, markedTo, torn } = await recover({ directory, files, floor, damaged: report })
+  let frames = 0
+  let records = 0
+  for (const segment of segments.list) {
+    const end = segments.after(segment)?.first ?? next
+    const newest = segment === segments.newest
+    try {
+      const seen = await survey(files, segment.path, segment.size, identity)
+      if (seen.head === null) report({ file: segment.path, offset: 0, bytes: seen.start })
+      // Recovery has judged the newest.
+      if (!newest) judgeOlder(segment, seen, end, report)
+      for (const item of seen.items) {
+        if (item.kind === 'damage') continue
+        frames++
+        records += Math.max(0, Math.min(item.head.first + item.head.count, end) - item.head.first)
+      }
+    } catch (error) {
+      report({ file: segment.path, offset: 0, bytes: segment.size, firstLost: segment.first, lastLost: end - 1 })
+      if (codeOf(error) === 'UNKNOWN') throw error
+    }
+  }
+  return {
+    epoch: identity.epoch,
+    segments: segments.list.length,
+    bytes: segments.bytes,
+    frames,
+    records,
+    first: segments.oldest?.first ?? next,
+    next,
+    marked: mark,
+    unmarked: markedTo,
+    damage,
+    quarantined: await listQuarantined(files, directory),
+    torn,
+  }
+}
+
+/** A segment that others follow: all below `end` was durable. */
+function judgeOlder(
+  segment: Segment,
+  seen: Awaited<ReturnType<typeof survey>>,
+  end: number,
+  report: (damage: Damage) => void,
+): void {
+  const { last, torn } = judge(segment, seen, end - 1, report)
+  const file = segment.path
+  if (torn === null) {
+    if (last === null) report({ file, offset: 0, bytes: segment.size, firstLost: segment.first, lastLost: end - 1 })
+    return
+  }
+  // What failed here was written again in the next segment: no loss, and expected after trouble.
+  const [head] = seen.items.flatMap((item) => (item.kind === 'damage' && item.offset === torn.offset ? item.heads : []))
+  if (head === undefined || head.first < end) report(torn)
+}
