@@ -227,8 +227,9 @@ export class Desk<Route> {
     const waiting = connection.wire.queued
     const limit = this.#parts.limits.subscriberQueue
     if (waiting > limit && this.#isTooSlow(connection, packet.qos, waiting > limit * PATIENCE)) return null
-    // aedes keeps the publisher's QoS for wildcards; it must not exceed what was granted (MQTT-3.8.4-6).
-    if (packet.qos === 2) packet.qos = grantedQos(connection.filters, packet.topic)
+    // aedes keeps the publisher's QoS for wildcards and retained messages; it must not exceed what was granted (MQTT-3.8.4-6).
+    if (packet.qos === 2 || (packet.retain && packet.qos > 0))
+      packet.qos = lesser(packet.qos, grantedQos(connection.filters, packet.topic))
     this.#parts.counters.messagesOut++
     return packet
   }
@@ -251,6 +252,10 @@ export class Desk<Route> {
     )
     return true
   }
+}
+
+function lesser(a: 0 | 1 | 2, b: 0 | 1 | 2): 0 | 1 | 2 {
+  return a < b ? a : b
 }
 
 function grantedQos(filters: ReadonlyMap<string, number>, topic: string): 0 | 1 | 2 {
