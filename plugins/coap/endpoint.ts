@@ -163,6 +163,11 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
       return this.#from.peer
     }
 
+    /** A confirmable request that has had no reply of any kind. */
+    get open(): boolean {
+      return this.#state === 'open' && this.message.type === CON
+    }
+
     room(): number {
       const { verified, received, sent } = this.#from
       if (verified) return Number.POSITIVE_INFINITY
@@ -262,8 +267,8 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
       return
     }
     const request = new TheirRequest(from, message, data.length, remembrance.add(from, message.id, mark))
-    if (message.type === CON) unanswered.push(request)
     options.onRequest(request)
+    if (request.open) unanswered.push(request)
   }
 
   function response(message: CoapMessage, from: Correspondent, mark: number): void {
