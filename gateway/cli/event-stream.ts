@@ -6,13 +6,20 @@ export interface StreamEvent {
   readonly data: Record<string, unknown>
 }
 
-/** @param query e.g. `types=window&match=dvc30*`; ends when the gateway closes the stream */
-export async function openEvents(client: Client, query: URLSearchParams): Promise<AsyncGenerator<StreamEvent>> {
+export interface EventStream {
+  /** Ends when the gateway closes the stream. */
+  readonly events: AsyncGenerator<StreamEvent>
+  /** Hangs up; without it the process would wait for what comes next. */
+  close(): void
+}
+
+/** @param query e.g. `types=window&match=dvc30*` */
+export async function openEvents(client: Client, query: URLSearchParams): Promise<EventStream> {
   const response = await client.open(`/api/events?${query}`)
   // The stream's heartbeats are further apart than an answer's patience.
   response.socket.setTimeout(0)
   response.setEncoding('utf8')
-  return parseEvents(response)
+  return { events: parseEvents(response), close: () => response.destroy() }
 }
 
 export async function* parseEvents(pieces: AsyncIterable<string>): AsyncGenerator<StreamEvent> {

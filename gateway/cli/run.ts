@@ -7,6 +7,8 @@ import { type CommonOptions, defineCommand } from './options.ts'
 
 /** A gateway that has not stopped after this long is abandoned, ms; the contract allows 5 s. */
 const STOP_WITHIN = 4500
+/** ms */
+const LINGER = 250
 /** 128 + SIGINT, as shells count. */
 const INTERRUPTED = 130
 
@@ -33,7 +35,10 @@ async function run<L extends LoadedConfig>(context: CommandContext<Actions<L>>, 
       if (signal !== 'SIGHUP') break
       await reload(context, options, gateway, log)
     }
-    context.setExitCode(await stop(context, gateway, log))
+    const code = await stop(context, gateway, log)
+    context.setExitCode(code)
+    // Fires only when something that should have been closed keeps the process alive.
+    actions.clock.after(LINGER, () => process.exit(code))
   } finally {
     log.flush()
   }

@@ -3,7 +3,8 @@ import { reasonOf, SluiceError } from '../errors.ts'
 import type { CommandStatus } from '../http/schemas.ts'
 import type { CommandState } from '../record.ts'
 import type { CommandContext } from './actions.ts'
-import { openEvents, type StreamEvent } from './event-stream.ts'
+import type { Client } from './client.ts'
+import { type EventStream, openEvents } from './event-stream.ts'
 import { EXIT } from './exit-codes.ts'
 import { clockTime } from './format.ts'
 import { type CommonOptions, defineCommand, runningGateway, usageError } from './options.ts'
@@ -50,40 +51,42 @@ function parseArguments(json: string): unknown {
 }
 
 async function send(context: CommandContext, request: object, options: Options): Promise<void> {
-  const { terminal } = context
   const client = await runningGateway(context, options)
   // Watching begins before sending, so that no change of state is missed.
-  const events = options.wait ? await openEvents(client, new URLSearchParams({ types: 'command' })) : undefined
-  const { body } = await client.post<CommandStatus>('/api/commands', request)
-  show(terminal, body, options)
-  const last = events && !FINAL.has(body.state) ? await follow(events, body.id, () => refresh(body.id)) : body
-  const wanted = last.state === 'acknowledged' || (!options.wait && last.state !== 'rejected')
-  context.setExitCode(wanted ? EXIT.ok : EXIT.failure)
-  await events?.return(undefined)
-
-  async function follow(
-    stream: AsyncGenerator<StreamEvent>,
-    id: string,
-    fetchAgain: () => Promise<CommandStatus>,
-  ): Promise<CommandStatus> {
-    let shown = body.state
-    for await (const event of stream) {
-      const missed = event.type === 'dropped'
-      if (!missed && event.data.id !== id) continue
-      const state = missed ? await fetchAgain() : ({ ...body, ...event.data } as CommandStatus)
-      if (state.state !== shown) show(terminal, state, options)
-      shown = state.state
-      if (FINAL.has(state.state)) return state
-    }
-    throw new SluiceError(
-      'SLUICE_NO_ANSWER',
-      `the gateway stopped before command ${id} was done; it goes on after a restart`,
-    )
+  const stream = options.wait ? await openEvents(client, new URLSearchParams({ types: 'command' })) : undefined
+  try {
+    const { body } = await client.post<CommandStatus>('/api/commands', request)
+    const print = (command: CommandStatus) => show(context.terminal, command, options)
+    print(body)
+    const last = stream && !FINAL.has(body.state) ? await follow(client, stream, body, print) : body
+    const wanted = last.state === 'acknowledged' || (!options.wait && last.state !== 'rejected')
+    context.setExitCode(wanted ? EXIT.ok : EXIT.failure)
+  } finally {
+    stream?.close()
   }
+}
 
-  function refresh(id: string): Promise<CommandStatus> {
-    return client.get<CommandStatus>(`/api/commands/${encodeURIComponent(id)}`)
+/** Prints each new state until the last. */
+async function follow(
+  client: Client,
+  stream: EventStream,
+  sent: CommandStatus,
+  print: (command: CommandStatus) => void,
+): Promise<CommandStatus> {
+  const { id } = sent
+  let shown = sent.state
+  for await (const event of stream.events) {
+    const missed = event.type === 'dropped'
+    if (!missed && event.data.id !== id) continue
+    const now = missed
+      ? await client.get<CommandStatus>(`/api/commands/${encodeURIComponent(id)}`)
+      : ({ ...sent, ...event.data } as CommandStatus)
+    if (now.state !== shown) print(now)
+    shown = now.state
+    if (FINAL.has(shown)) return now
   }
+  const message = `the gateway stopped before command ${id} was done; it goes on after a restart`
+  throw new SluiceError('SLUICE_NO_ANSWER', message)
 }
 
 function show(terminal: Terminal, command: CommandStatus, options: Options): void {

@@ -33,9 +33,10 @@ async function tail(context: CommandContext, pattern: string | undefined, option
   const query = new URLSearchParams({ types: options.types })
   if (pattern !== undefined) query.set('match', pattern)
   let shown = 0
-  for await (const event of await openEvents(client, query)) {
+  const stream = await openEvents(client, query)
+  for await (const event of stream.events) {
     terminal.print(options.json ? JSON.stringify({ event: event.type, ...event.data }) : line(event, paint))
-    if (event.type !== 'dropped' && ++shown >= left) return
+    if (event.type !== 'dropped' && ++shown >= left) return stream.close()
   }
   terminal.complain('sluice: the gateway has stopped')
   context.setExitCode(EXIT.notRunning)

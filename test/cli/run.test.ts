@@ -6,7 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { sluice } from './sluice.ts'
+import { loadConfiguration } from '../../gateway/cli/configuration.ts'
+import { systemClock } from '../../gateway/clock.ts'
+import { startFake } from './fake-actions.ts'
+import { silentLog, sluice } from './sluice.ts'
 
 const main = fileURLToPath(new URL('./fake-main.ts', import.meta.url))
 const data = mkdtempSync(join(tmpdir(), 'sluice-run-'))
@@ -51,6 +54,63 @@ test('a second Ctrl-C does not wait for a slow stop', { timeout: 30_000 }, async
   const [code] = await once(child.process, 'exit')
   clearInterval(again)
   assert.equal(code, 130)
+})
+
+test('a stop that hangs is given up in time, with exit 1', { timeout: 30_000 }, async () => {
+  const child = start('run', '--config', join(data, 'slow.yaml'), '--data', data)
+  await child.line('out')
+  const begun = performance.now()
+  child.process.kill('SIGTERM')
+  const [code] = await once(child.process, 'exit')
+  assert.equal(code, 1)
+  assert.ok(performance.now() - begun < 5000)
+})
+
+test('a command ends by itself when it has shown what was asked for', { timeout: 30_000 }, async () => {
+  const place = mkdtempSync(join(data, 'send-'))
+  const fake = await startFake(place, systemClock, silentLog)
+  const child = start('send', 'pump', 'open', '--id', 'c9', '--data', place)
+  await child.line('out')
+  const time = '2026-11-23T00:00:01.000Z'
+  fake.api.live.command({
+    kind: 'command',
+    id: 'c9',
+    device: 'pump',
+    command: 'open',
+    state: 'acknowledged',
+    time,
+    by: 'api',
+  })
+  assert.deepEqual(await once(child.process, 'close'), [0, null])
+  await fake.stop()
+})
+
+test('the real command checks a real configuration', { timeout: 30_000 }, async () => {
+  const config = join(data, 'mistaken.yaml')
+  writeFileSync(config, 'windows:\n  a: { tumbing: 10s }\n')
+  const real = fileURLToPath(new URL('../../gateway/main.ts', import.meta.url))
+  const child = spawn(process.execPath, ['--import', 'tsx', real, 'check', '--config', config])
+  children.push(child)
+  let out = ''
+  child.stdout.on('data', (piece) => {
+    out += piece
+  })
+  assert.deepEqual(await once(child, 'close'), [78, null])
+  assert.match(out, /mistaken\.yaml:2:8: unknown key `tumbing`, did you mean `tumbling`\?\n$/)
+})
+
+test('--data is over the file and the environment, whatever its name looks like', async () => {
+  const config = join(data, 'with-data.yaml')
+  writeFileSync(config, 'data: ./elsewhere\nmqtt: { passwordFile: ./pw }\nlog: { format: json }\n')
+  const load = (choice: object) =>
+    loadConfiguration({ config, ...choice }, { SLUICE__LOG__LEVEL: 'warn' }, { plugins: [] })
+  const plain = await load({})
+  assert.deepEqual([plain.logLevel, plain.logPretty, plain.passwordFile], ['warn', false, join(data, 'pw')])
+  for (const name of ['123', 'a b #c: d', "it's {x}", 'true']) {
+    const directory = join(data, name)
+    const { data: chosen, loaded } = await load({ data: directory })
+    assert.deepEqual([chosen, loaded.config.data], [directory, directory])
+  }
 })
 
 test('a port in use is one clear line and exit 1', { timeout: 30_000 }, async () => {
