@@ -85,7 +85,7 @@ export function createDeadLetters(keep = 100): DeadLetters {
       }
       if (keep <= 0) return
       if (letters.length >= keep) letters.shift()
-      const cut = Buffer.from(payload.subarray(start, Math.min(end, start + CUT)))
+      const cut = payload.subarray(start, Math.min(end, start + CUT))
       letters.push({
         time: isoOf(received),
         source,

@@ -76,7 +76,7 @@ function lookUp(row: Reading, found: Found, route: Route, start: TagNode, tables
     const table = tables[lookup.table] as LookupTable
     const key = keyOf(row, node.tags, lookup.by, found.lookupAt[i] as number)
     const columns = key === undefined ? undefined : table.get(key)
-    if (columns !== undefined) node = node.join(i, columns, lookup.add, table.version)
+    if (columns !== undefined) node = node.join(i, columns, lookup.add)
   }
   return node.tags
 }

@@ -10,8 +10,8 @@ export interface TagNode {
   readonly tags: Tags
   /** These tags and one more. `index` names the branch: always the same index for the same name. */
   add(index: number, name: string, value: string): TagNode
-  /** These tags and columns of a table's row; `version` changes when the table was loaded anew. */
-  join(index: number, row: Tags, columns: readonly string[], version: number): TagNode
+  /** These tags and columns of a table's row. A row is known by its object: a table loaded anew has new ones. */
+  join(index: number, row: Tags, columns: readonly string[]): TagNode
 }
 
 interface Budget {
@@ -21,7 +21,7 @@ interface Budget {
 class Node implements TagNode {
   readonly tags: Tags
   readonly #values: (Map<string, Node> | undefined)[] = []
-  readonly #rows: ({ version: number; nodes: WeakMap<Tags, Node> } | undefined)[] = []
+  readonly #rows: (WeakMap<Tags, Node> | undefined)[] = []
   readonly #budget: Budget
 
   constructor(tags: Tags, budget: Budget) {
@@ -41,17 +41,15 @@ class Node implements TagNode {
     return node
   }
 
-  join(index: number, row: Tags, columns: readonly string[], version: number): Node {
-    let rows = this.#rows[index]
-    if (rows === undefined || rows.version !== version) {
-      rows = { version, nodes: new WeakMap() }
-      this.#rows[index] = rows
-    }
-    const known = rows.nodes.get(row)
+  join(index: number, row: Tags, columns: readonly string[]): Node {
+    const known = this.#rows[index]?.get(row)
     if (known) return known
     const added = columns.flatMap((column) => (Object.hasOwn(row, column) ? [[column, row[column]]] : []))
     const node = new Node(Object.freeze({ ...this.tags, ...Object.fromEntries(added) }), this.#budget)
-    if (this.#budget.left-- > 0) rows.nodes.set(row, node)
+    if (this.#budget.left-- > 0) {
+      const rows = this.#rows[index] ?? new WeakMap<Tags, Node>()
+      this.#rows[index] = rows.set(row, node)
+    }
     return node
   }
 }

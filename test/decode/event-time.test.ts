@@ -25,6 +25,8 @@ test('ISO 8601 is read with and without zone, with a T or a space', () => {
   ]
   for (const text of same) assert.equal(timed(text), at, text)
   assert.equal(timed('2026-11-23'), Date.UTC(2026, 10, 23))
+  assert.equal(timed('2000-02-29'), Date.UTC(2000, 1, 29))
+  assert.equal(timed('2024-02-29'), Date.UTC(2024, 1, 29))
   assert.equal(timed('2026-11-23T07:44:00.5Z'), at + 500)
   assert.equal(timed('2026-11-23T07:44:00,123456+00:00'), at + 123.456)
   assert.equal(timed('2026-11-23T07:44:00.000000000000000001'), at)
@@ -52,6 +54,8 @@ test('texts that are no time are refused', () => {
     '2026-13-01',
     '2026-02-29',
     '2026-00-10',
+    '1900-02-29',
+    '2026-04-31',
     '2026-11-23T24:00:00',
     '2026-11-23T07:60',
     '2026-11-23T07:44:61',

@@ -107,9 +107,18 @@ test('what is no JSON is refused as such', () => {
 })
 
 test('a message with one bad element gives no reading at all', () => {
-  const peer = bench({ fields: { a: { type: 'number', max: 5 } } })
-  assert.equal(peer.read('[{"a":1},{"a":2}]').length, 2)
-  assert.equal(peer.reason('[{"a":1},{"a":9}]'), 'range')
+  const { decoder } = bench({ fields: { a: { type: 'number', max: 5 } } })
+  const route = decoder.route('telemetry/d1')
+  assert.ok(route)
+  let given = 0
+  const send = (text: string) =>
+    decoder.decode(route, 't', Buffer.from(text), 0, text.length, undefined, 0, true, () => given++)
+  for (const last of ['{"a":9}', '{"a":"x"}', '7', '{"\\u0061":9}', '{"a":1', '{}']) {
+    assert.throws(() => send(`[{"a":1},{"a":2},${last}]`), { name: 'DecodeError' }, last)
+    assert.equal(given, 0, last)
+  }
+  assert.equal(send('[{"a":1},{"\\u0061":2}]'), 2)
+  assert.equal(given, 2)
 })
 
 test('random bytes are decoded or refused, never anything else', () => {
