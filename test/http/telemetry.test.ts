@@ -113,4 +113,30 @@ describe('telemetry over HTTP', () => {
     const answer = await answering
     assert.deepEqual([answer.status, answer.json.code, answer.headers['retry-after']], [503, 'SLUICE_NOT_DURABLE', '1'])
   })
+
+  test('answers 503 before it reads more than it can hold, and recovers when senders are served', async () => {
+    const large = await serve({ maxBody: 8 * 1024 * 1024 })
+    const arrivals = new EventEmitter()
+    let settle = () => undefined as unknown
+    const settled = new Promise<object>((resolve) => {
+      settle = () => resolve({})
+    })
+    large.api.take = () => {
+      arrivals.emit('arrival')
+      return settled
+    }
+    const body = Buffer.alloc(8 * 1024 * 1024)
+    const waiting = []
+    for (let i = 0; i < 4; i++) {
+      const arrival = once(arrivals, 'arrival')
+      waiting.push(large.ask('POST', '/api/telemetry/a', { body }))
+      await arrival
+    }
+    const refused = await large.ask('POST', '/api/telemetry/a', { body: '1' })
+    assert.deepEqual([refused.status, refused.json.code, refused.headers['retry-after']], [503, 'SLUICE_BUSY', '1'])
+    settle()
+    for (const answer of await Promise.all(waiting)) assert.equal(answer.status, 204)
+    assert.equal((await large.ask('POST', '/api/telemetry/a', { body: '1' })).status, 204)
+    await large.server.stop()
+  })
 })

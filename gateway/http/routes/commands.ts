@@ -40,6 +40,7 @@ export function commandRoutes(app: App, { api }: AppParts): void {
   app.post(
     '/api/commands',
     {
+      bodyLimit: 256 * 1024,
       schema: {
         tags: ['commands'],
         summary: 'Send a command; the same id twice is one command',

@@ -10,6 +10,8 @@ import { BusyError, RequestError } from '../../errors.ts'
 import type { App, AppParts } from '../app.ts'
 import * as schemas from '../schemas.ts'
 
+/** What all senders together may have in memory here, bytes; beyond it they come back later. */
+const MAX_HELD = 32 * 1024 * 1024
 /** How long a sender waits for its message to be durable, ms. */
 const DURABLE_WITHIN = 10_000
 const MAX_TOPIC = 65_535
@@ -25,6 +27,7 @@ export function telemetryRoutes(app: App, parts: AppParts): void {
     scope.addHook('onRequest', async ({ raw }) => {
       if (raw.headers['content-type'] !== undefined) raw.headers['content-type'] = 'application/octet-stream'
     })
+    boundMemory(scope, Math.max(MAX_HELD, parts.maxBody), parts.maxBody)
     scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
     for (const url of ['/api/telemetry/:device', '/api/telemetry/:device/:stream']) {
       const schema = { tags: ['telemetry'], summary: 'One message of a device', params, response }
@@ -39,6 +42,20 @@ export function telemetryRoutes(app: App, parts: AppParts): void {
         return reply.code(204).send()
       })
     }
+  })
+}
+
+/** Room is reserved before a body is read, as much as is announced or, of unknown length, as much as is allowed. */
+function boundMemory(scope: App, most: number, maxBody: number): void {
+  let held = 0
+  scope.addHook('onRequest', async ({ headers }, reply) => {
+    const announced = Number(headers['content-length'] ?? maxBody)
+    const size = Math.min(announced, maxBody)
+    if (held + size > most) throw new BusyError('SLUICE_BUSY', 'too much is waiting to become durable')
+    held += size
+    reply.raw.once('close', () => {
+      held -= size
+    })
   })
 }
 
