@@ -12,8 +12,9 @@
 import type { Reading } from '../reading.ts'
 import type { Corrections } from './corrections.ts'
 import type { Geometry } from './definition.ts'
-import { type EmitWindow, type Form, LATE, UNCHANGED } from './form.ts'
+import { COUNTED, type EmitWindow, type Form, LATE, OPENED, type Placed } from './form.ts'
 import { CURRENT, HEAD, type Keys } from './keys.ts'
+import { CLOCK, ENDS, type Moment, TIME } from './moment.ts'
 import { CLOSED, NEXT_PANE, START } from './pane-header.ts'
 import type { PaneLists } from './pane-lists.ts'
 import type { Panes } from './panes.ts'
@@ -26,6 +27,7 @@ export interface FormParts {
   readonly lists: PaneLists
   readonly corrections: Corrections
   readonly geometry: Geometry
+  readonly moment: Moment
   /** How long closed windows can be corrected, ms; negative when they cannot. */
   readonly retain: number
   /** A pane was closed: all its readings are windowed. */
@@ -43,8 +45,10 @@ export class AlignedForm implements Form {
     this.#slide = parts.geometry.slide
   }
 
-  place(row: number, reading: Reading, time: number, source: number, clock: number): number {
-    const { keys, panes, lists } = this.#parts
+  place(row: number, reading: Reading, source: number): Placed {
+    const { keys, panes, lists, moment } = this.#parts
+    const time = moment[TIME] as number
+    const clock = moment[CLOCK] as number
     let pane = keys.get(row, CURRENT)
     let start = pane === NONE ? Number.NaN : panes.get(pane, START)
     if (!(time >= start && time < start + this.#slide)) {
@@ -52,20 +56,22 @@ export class AlignedForm implements Form {
       pane = this.#find(row, start)
     }
     if (start + this.#size <= clock) return LATE
-    let next = UNCHANGED
+    let answer: Placed = COUNTED
     if (pane === NONE) {
       pane = panes.create(start, source, reading)
       lists.insert(row, pane)
-      next = this.#endAfter(start, clock)
+      moment[ENDS] = this.#endAfter(start, clock)
+      answer = OPENED
     }
-    this.#add(row, pane, reading, time, source)
+    this.#add(row, pane, reading, source)
     if (start + this.#slide <= clock) this.#noteClosed(row, start, clock)
-    return next
+    return answer
   }
 
-  amend(row: number, reading: Reading, time: number, source: number, clock: number): boolean {
-    const { panes, lists, retain } = this.#parts
-    const start = Math.floor(time / this.#slide) * this.#slide
+  amend(row: number, reading: Reading, source: number): boolean {
+    const { panes, lists, retain, moment } = this.#parts
+    const clock = moment[CLOCK] as number
+    const start = Math.floor((moment[TIME] as number) / this.#slide) * this.#slide
     if (retain < 0 || start + this.#size <= clock - retain) return false
     let pane = this.#find(row, start)
     if (pane === NONE) {
@@ -73,7 +79,7 @@ export class AlignedForm implements Form {
       panes.set(pane, CLOSED, 1)
       lists.insert(row, pane)
     }
-    this.#add(row, pane, reading, time, source)
+    this.#add(row, pane, reading, source)
     this.#noteClosed(row, start, clock)
     return true
   }
@@ -112,9 +118,9 @@ export class AlignedForm implements Form {
     return pane !== NONE && panes.get(pane, START) === start ? pane : NONE
   }
 
-  #add(row: number, pane: number, reading: Reading, time: number, source: number): void {
+  #add(row: number, pane: number, reading: Reading, source: number): void {
     const { keys, panes, lists } = this.#parts
-    const at = panes.add(pane, reading, time, source)
+    const at = panes.add(pane, reading, source)
     if (at !== pane) lists.replace(row, pane, at)
     keys.set(row, CURRENT, at)
   }

@@ -7,8 +7,7 @@ import type { WindowRecord } from '../record.ts'
 import { AlignedForm } from './aligned.ts'
 import { Corrections, type CorrectionsState } from './corrections.ts'
 import { closesByDevice, type Geometry, geometryOf, type WindowDefinition } from './definition.ts'
-import type { EmitWindow, Form } from './form.ts'
-import { LATE } from './form.ts'
+import { type EmitWindow, type Form, LATE, OPENED } from './form.ts'
 import { Condition, KeyPart, KeyParts } from './key-parts.ts'
 import { HEAD, Keys, NEXT_CLOSE } from './keys.ts'
 import { Latest, type LatestState } from './latest.ts'
@@ -23,6 +22,7 @@ import {
   type WindowLedgerRow,
   type WindowLedgerState,
 } from './ledger.ts'
+import { ENDS, type Moment, TIME } from './moment.ts'
 import { CLOSED, NEXT_PANE, READINGS, START } from './pane-header.ts'
 import { PaneLists } from './pane-lists.ts'
 import { Panes } from './panes.ts'
@@ -58,22 +58,29 @@ export class WindowBook {
   readonly #output: WindowOutput
   readonly #sources: WindowSources
   readonly #retain: number
+  readonly #moment: Moment
   readonly #emitResult: EmitWindow
   readonly #emitCorrection: EmitWindow
   readonly #dates = new Map<number, string>()
   evictedKeys = 0
 
-  constructor(definition: WindowDefinition, output: WindowOutput, sources: WindowSources) {
+  constructor(definition: WindowDefinition, output: WindowOutput, sources: WindowSources, moment: Moment) {
     this.definition = definition
     this.geometry = geometryOf(definition)
     this.keys = new Keys(!(closesByDevice(definition) && definition.by.length === 1))
-    this.panes = new Panes(planStatistics(definition.statistics), definition.textValues, wantedFields(definition))
+    this.panes = new Panes(
+      planStatistics(definition.statistics),
+      definition.textValues,
+      wantedFields(definition),
+      moment,
+    )
     this.latest = new Latest(definition.attach)
     this.parts = new KeyParts(definition.by)
     this.#lists = new PaneLists(this.keys, this.panes)
     this.#condition = definition.where ? new Condition(definition.where) : undefined
     this.#type = definition.attachType === undefined ? undefined : new KeyPart(definition.attachType)
     this.#output = output
+    this.#moment = moment
     this.#sources = sources
     this.#retain = definition.late === 'correct' && definition.time === 'event' ? definition.retain : -1
     this.#emitResult = (row, start, end, pane) => this.#emit(row, start, end, pane, undefined)
@@ -81,7 +88,7 @@ export class WindowBook {
       this.#emit(row, start, end, pane, this.#corrections.revise(row, start))
     const closed = this.#closer()
     const { keys, panes, geometry } = this
-    const parts = { keys, panes, geometry, closed, lists: this.#lists, corrections: this.#corrections }
+    const parts = { keys, panes, geometry, closed, moment, lists: this.#lists, corrections: this.#corrections }
     const form = { ...parts, retain: this.#retain }
     this.form = geometry.session ? new SessionForm(form) : new AlignedForm(form)
   }
@@ -100,19 +107,16 @@ export class WindowBook {
   }
 
   /**
-   * Counts a reading in its key. Returns true when the key's `NEXT_CLOSE` is now earlier.
-   *
-   * @param clock windows that end at or before it are closed, ms since the epoch
+   * Counts a reading in its key, with time and clock from the moment. True when the key's `NEXT_CLOSE` is now earlier.
    */
-  place(row: number, reading: Reading, time: number, source: WindowSource, clock: number): boolean {
+  place(row: number, reading: Reading, source: WindowSource): boolean {
     if (this.#type !== undefined) this.#noteType(row, reading)
-    const next = this.form.place(row, reading, time, source.id, clock)
-    if (next === LATE) {
-      this.#late(row, reading, time, source, clock)
-      return false
-    }
-    if (!(next < this.keys.get(row, NEXT_CLOSE))) return false
-    this.keys.set(row, NEXT_CLOSE, next)
+    const answer = this.form.place(row, reading, source.id)
+    if (answer === LATE) this.#late(row, reading, source)
+    if (answer !== OPENED) return false
+    const ends = this.#moment[ENDS] as number
+    if (ends >= this.keys.get(row, NEXT_CLOSE)) return false
+    this.keys.set(row, NEXT_CLOSE, ends)
     return true
   }
 
@@ -231,10 +235,10 @@ export class WindowBook {
     this.evictedKeys = state.evictedKeys
   }
 
-  #late(row: number, reading: Reading, time: number, source: WindowSource, clock: number): void {
+  #late(row: number, reading: Reading, source: WindowSource): void {
     this.#ledger.add(source.id, LATE_COUNT, 1)
-    if (this.form.amend(row, reading, time, source.id, clock)) this.#ledger.add(source.id, CORRECTED, 1)
-    else this.#ledger.noteLost(source.id, time)
+    if (this.form.amend(row, reading, source.id)) this.#ledger.add(source.id, CORRECTED, 1)
+    else this.#ledger.noteLost(source.id, this.#moment[TIME] as number)
   }
 
   #sendCorrections(row: number): void {

@@ -11,6 +11,7 @@ import type { WindowRecord } from '../record.ts'
 import type { WindowBook } from './book.ts'
 import type { Closing } from './closing.ts'
 import { DEVICE, LAST_ENTRY, NEXT_CLOSE, NEXT_KEY } from './keys.ts'
+import { CLOCK as MOMENT_CLOCK, TIME as MOMENT_TIME, type Moment } from './moment.ts'
 import { NONE } from './slab.ts'
 import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 import type { WindowSource } from './sources.ts'
@@ -34,6 +35,7 @@ const COMPARED = 8
 export class DeviceClosing implements Closing {
   readonly book: WindowBook
   readonly #slot: number
+  readonly #moment: Moment
   readonly #devices = new Table(COLUMNS)
   #ids: (string | undefined)[] = []
   readonly #byId = new Map<string, number>()
@@ -44,16 +46,17 @@ export class DeviceClosing implements Closing {
   readonly #evict: (row: number) => void
 
   /** @param slot place in `Device.slots` that is this definition's */
-  constructor(book: WindowBook, slot: number) {
+  constructor(book: WindowBook, slot: number, moment: Moment) {
+    this.#moment = moment
     this.book = book
     this.#slot = slot
     this.#evict = (row) => this.#removeKey(row)
   }
 
-  add(reading: Reading, time: number, entry: number, source: WindowSource): void {
+  add(reading: Reading, entry: number, source: WindowSource): void {
     const { book } = this
     if (!book.admits(reading, source)) {
-      this.#touch(reading, time, entry)
+      this.#touch(reading, entry)
       return
     }
     let device = this.#find(reading.device)
@@ -61,7 +64,7 @@ export class DeviceClosing implements Closing {
     if (row === NONE) {
       if (!book.makeRoom(entry, source, this.#evict)) {
         book.refuse(source)
-        this.#touch(reading, time, entry)
+        this.#touch(reading, entry)
         return
       }
       // Making room may have removed the device.
@@ -71,8 +74,9 @@ export class DeviceClosing implements Closing {
     }
     book.keys.set(row, LAST_ENTRY, entry)
     this.#note(device, entry, reading.stamped)
-    if (book.place(row, reading, time, source, this.#devices.get(device, CLOCK))) this.#opened(device, row, entry)
-    this.#move(device, time)
+    this.#moment[MOMENT_CLOCK] = this.#devices.get(device, CLOCK)
+    if (book.place(row, reading, source)) this.#opened(device, row, entry)
+    this.#move(device, this.#moment[MOMENT_TIME] as number)
   }
 
   advance(id: string, time: number, stamped: boolean): void {
@@ -141,11 +145,11 @@ export class DeviceClosing implements Closing {
   }
 
   /** A reading that counts for no key moves its device's time all the same, when the device is known. */
-  #touch(reading: Reading, time: number, entry: number): void {
+  #touch(reading: Reading, entry: number): void {
     const device = this.#find(reading.device)
     if (device === NONE) return
     this.#note(device, entry, reading.stamped)
-    this.#move(device, time)
+    this.#move(device, this.#moment[MOMENT_TIME] as number)
   }
 
   #find(device: Device): number {

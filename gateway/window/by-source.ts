@@ -9,6 +9,7 @@ import type { WindowBook } from './book.ts'
 import type { Closing } from './closing.ts'
 import { DueHeap } from './due-heap.ts'
 import { LAST_ENTRY, NEXT_CLOSE } from './keys.ts'
+import { CLOCK, type Moment, NOW, TIME } from './moment.ts'
 import { NONE } from './slab.ts'
 import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 import { sourceTime, type WindowSource, type WindowSources } from './sources.ts'
@@ -16,6 +17,7 @@ import { sourceTime, type WindowSource, type WindowSources } from './sources.ts'
 export class SourceClosing implements Closing {
   readonly book: WindowBook
   readonly #slot: number
+  readonly #moment: Moment
   readonly #sources: WindowSources
   readonly #processing: boolean
   readonly #heap: DueHeap
@@ -26,7 +28,8 @@ export class SourceClosing implements Closing {
   readonly #evict: (row: number) => void
 
   /** @param slot place in `Device.slots` that is this definition's */
-  constructor(book: WindowBook, slot: number, sources: WindowSources) {
+  constructor(book: WindowBook, slot: number, sources: WindowSources, moment: Moment) {
+    this.#moment = moment
     this.book = book
     this.#slot = slot
     this.#sources = sources
@@ -35,15 +38,15 @@ export class SourceClosing implements Closing {
     this.#evict = (row) => this.#removeKey(row)
   }
 
-  add(reading: Reading, time: number, entry: number, source: WindowSource, now: number): void {
+  add(reading: Reading, entry: number, source: WindowSource): void {
     const { book } = this
-    if (this.#processing) this.#closeTo(now)
+    if (this.#processing) this.#closeTo(this.#moment[NOW] as number)
     if (book.admits(reading, source)) {
       const row = this.#keyOf(reading, entry, source)
       if (row === NONE) book.refuse(source)
       else {
         book.keys.set(row, LAST_ENTRY, entry)
-        if (book.place(row, reading, this.#processing ? now : time, source, this.#clock)) this.#heap.settle(row)
+        if (this.#place(row, reading, source)) this.#heap.settle(row)
       }
     }
     if (!this.#processing) this.#follow(Number.NEGATIVE_INFINITY)
@@ -93,6 +96,17 @@ export class SourceClosing implements Closing {
     this.#clock = state.clock ?? Number.NEGATIVE_INFINITY
     this.#idleTo = state.idleTo
     this.#heap.rebuild()
+  }
+
+  #place(row: number, reading: Reading, source: WindowSource): boolean {
+    const moment = this.#moment
+    moment[CLOCK] = this.#clock
+    if (!this.#processing) return this.book.place(row, reading, source)
+    const time = moment[TIME] as number
+    moment[TIME] = moment[NOW] as number
+    const opened = this.book.place(row, reading, source)
+    moment[TIME] = time
+    return opened
   }
 
   #find(reading: Reading): number {

@@ -10,8 +10,8 @@ import type { WindowSource } from './sources.ts'
  */
 export interface Closing {
   readonly book: WindowBook
-  /** @param time event time as windows take it */
-  add(reading: Reading, time: number, entry: number, source: WindowSource, now: number): void
+  /** Counts a reading; its times stand in the moment. */
+  add(reading: Reading, entry: number, source: WindowSource): void
   /** A reading that was not counted has shown a time. */
   advance(device: string, time: number, stamped: boolean, now: number): void
   /** True when a tick would close something. Changes nothing that results depend on. */

@@ -112,11 +112,12 @@ export class Keys {
     for (const row of this.live()) this.#byText?.set(textOf(this.values[row] as readonly string[]), row)
   }
 
-  /** Of those looked up before, the next that has stayed silent since. */
+  /** Of those looked up before, the next that has stayed silent since. It stays in the list: it may be spared. */
   #nextSilent(): number | undefined {
-    for (let next = this.#silent.pop(); next; next = this.#silent.pop()) {
+    for (let next = this.#silent.at(-1); next; next = this.#silent.at(-1)) {
       const { row, age, entry } = next
       if (this.values[row] && this.get(row, AGE) === age && this.get(row, LAST_ENTRY) === entry) return row
+      this.#silent.pop()
     }
     return undefined
   }
@@ -128,10 +129,9 @@ export class Keys {
   #lookUpSilent(entry: number): number {
     const all = [...this.live()].map((row) => ({ row, age: this.get(row, AGE), entry: this.get(row, LAST_ENTRY) }))
     all.sort((a, b) => a.entry - b.entry || a.age - b.age)
-    const [first] = all
-    const rest = all.slice(1, Math.max(CANDIDATES, all.length >> 3)).filter((key) => key.entry < entry)
-    this.#silent = rest.reverse()
-    return first ? first.row : NONE
+    const candidates = all.slice(0, Math.max(CANDIDATES, all.length >> 3)).filter((key) => key.entry < entry)
+    this.#silent = candidates.reverse()
+    return all[0]?.row ?? NONE
   }
 }
 

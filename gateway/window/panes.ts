@@ -7,6 +7,7 @@ import { TEXT } from '../reading.ts'
 import type { NumberStatistics, TextStatistics } from '../record.ts'
 import { Distinct, type DistinctState } from './distinct.ts'
 import { type Layout, type LayoutState, Layouts, type Plan } from './layout.ts'
+import { type Moment, TIME } from './moment.ts'
 import { EXTRA, HEADER, LAST_READING, LAYOUT, MIXED, NEXT_PANE, READINGS, SOURCE, START } from './pane-header.ts'
 import { put } from './put.ts'
 import { QuantileSketch, type SketchPartial } from './quantile-sketch.ts'
@@ -51,13 +52,15 @@ export class Panes {
   readonly statistics: StatisticsPlan
   readonly #layouts: Layouts
   readonly #textLimit: number
+  readonly #moment: Moment
   readonly #sidecars: boolean
   #extras: (Extra | undefined)[] = []
   #freeExtras: number[] = []
   /** Values left out because their pane had no room for another field. */
   skipped = 0
 
-  constructor(statistics: StatisticsPlan, textLimit: number, wanted: (name: string) => boolean) {
+  constructor(statistics: StatisticsPlan, textLimit: number, wanted: (name: string) => boolean, moment: Moment) {
+    this.#moment = moment
     this.statistics = statistics
     this.#layouts = new Layouts(statistics.stride, wanted)
     this.#textLimit = textLimit
@@ -107,9 +110,9 @@ export class Panes {
 
   /**
    * Counts a reading. Returns the pane, which is another one when it had to move to hold a new field: the caller mends
-   * its links. @param time event time, ms
+   * its links.
    */
-  add(pane: number, reading: Reading, time: number, source: number): number {
+  add(pane: number, reading: Reading, source: number): number {
     let at = pane
     let chunk = this.slab.chunks[at >>> CHUNK_BITS] as Float64Array
     let base = at & OFFSET_MASK
@@ -124,7 +127,7 @@ export class Panes {
     }
     chunk[base + READINGS] = (chunk[base + READINGS] as number) + 1
     if (chunk[base + SOURCE] !== source) this.#addSource(at, source)
-    if (this.statistics.ordered) addOrder(chunk, base, plan, reading, time, this.statistics.rate)
+    if (this.statistics.ordered) addOrder(chunk, base, plan, reading, this.#moment, this.statistics.rate)
     addNumbers(chunk, base, plan, reading.numbers)
     if (this.#sidecars) this.#addSidecars(at, layout, plan, reading)
     if (plan.textFrom.length > 0) this.#addTexts(at, layout, plan, reading)
@@ -379,10 +382,19 @@ function addNumbers(chunk: Float64Array, base: number, plan: Plan, numbers: Floa
     chunk[row + SQUARES] = (chunk[row + SQUARES] as number) + d * d
     if (value < (chunk[row + MIN] as number)) chunk[row + MIN] = value
     else if (value > (chunk[row + MAX] as number)) chunk[row + MAX] = value
+    if ((count & (count + 1)) === 0 && count + 1 >= RECENTRED_FROM) recentre(chunk, row)
   }
 }
 
-function addOrder(chunk: Float64Array, base: number, plan: Plan, reading: Reading, time: number, rate: boolean): void {
+function addOrder(
+  chunk: Float64Array,
+  base: number,
+  plan: Plan,
+  reading: Reading,
+  moment: Moment,
+  rate: boolean,
+): void {
+  const time = moment[TIME] as number
   for (let i = 0; i < plan.from.length; i++) {
     const value = reading.numbers[plan.from[i] as number] as number
     noteOrder(chunk, base + (plan.to[i] as number), value, time, rate)

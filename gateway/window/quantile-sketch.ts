@@ -13,11 +13,8 @@ const GAMMA = (1 + SKETCH_ERROR) / (1 - SKETCH_ERROR)
 const PER_LOG = 1 / Math.log(GAMMA)
 const MOST_BUCKETS = 2048
 
-/** Counts of the buckets `offset`, `offset + 1` … */
-export interface SketchBuckets {
-  readonly offset: number
-  readonly counts: readonly number[]
-}
+/** Buckets that are not empty, with their counts, by rising index. */
+export type SketchBuckets = readonly (readonly [bucket: number, count: number])[]
 
 /** A sketch as it stands in records. */
 export interface SketchPartial {
@@ -61,8 +58,12 @@ class Buckets {
   }
 
   partial(): SketchBuckets {
-    const from = this.#low - this.#offset
-    return { offset: this.#low, counts: Array.from(this.#counts.subarray(from, from + this.#high - this.#low + 1)) }
+    const pairs: [number, number][] = []
+    for (let i = this.#low; i <= this.#high; i++) {
+      const count = this.#counts[i - this.#offset] as number
+      if (count > 0) pairs.push([i, count])
+    }
+    return pairs
   }
 
   bytes(): number {
@@ -163,9 +164,10 @@ function middleOf(bucket: number): number {
   return (2 * GAMMA ** bucket) / (GAMMA + 1)
 }
 
+/** From the highest down, so that it is the smallest magnitudes that share a bucket if any must. */
 function fill(buckets: Buckets, partial: SketchBuckets): void {
-  for (let i = partial.counts.length - 1; i >= 0; i--) {
-    const count = partial.counts[i] as number
-    if (count > 0) buckets.add(partial.offset + i, count)
+  for (let i = partial.length - 1; i >= 0; i--) {
+    const [bucket, count] = partial[i] as readonly [number, number]
+    buckets.add(bucket, count)
   }
 }

@@ -7,8 +7,9 @@
  */
 import type { Reading } from '../reading.ts'
 import type { FormParts } from './aligned.ts'
-import { type EmitWindow, type Form, LATE, UNCHANGED } from './form.ts'
+import { COUNTED, type EmitWindow, type Form, LATE, OPENED, type Placed } from './form.ts'
 import { CURRENT, HEAD } from './keys.ts'
+import { CLOCK, ENDS, TIME } from './moment.ts'
 import { CLOSED, LAST_READING, NEXT_PANE, START } from './pane-header.ts'
 import { NONE } from './slab.ts'
 
@@ -21,26 +22,29 @@ export class SessionForm implements Form {
     this.#gap = parts.geometry.size
   }
 
-  place(row: number, reading: Reading, time: number, source: number, clock: number): number {
-    const { keys, panes } = this.#parts
-    const late = time + this.#gap <= clock
+  place(row: number, reading: Reading, source: number): Placed {
+    const { keys, panes, moment } = this.#parts
+    const time = moment[TIME] as number
+    const late = time + this.#gap <= (moment[CLOCK] as number)
     if (late && this.#findClosed(row, time) !== NONE) return LATE
     let pane = this.#findOpen(row, time)
-    let next = UNCHANGED
+    let answer: Placed = COUNTED
     if (pane === NONE) {
       if (late) return LATE
       pane = this.#create(row, reading, time, source)
-      next = time + this.#gap
+      moment[ENDS] = time + this.#gap
+      answer = OPENED
     } else if (time < panes.get(pane, START)) panes.set(pane, START, time)
     pane = this.#add(row, pane, reading, time, source)
     if (panes.get(pane, NEXT_PANE) !== NONE) pane = this.#join(row, pane)
     keys.set(row, CURRENT, pane)
-    return next
+    return answer
   }
 
-  amend(row: number, reading: Reading, time: number, source: number, clock: number): boolean {
-    const { panes, corrections, retain } = this.#parts
-    if (retain < 0 || time + this.#gap <= clock - retain) return false
+  amend(row: number, reading: Reading, source: number): boolean {
+    const { panes, corrections, retain, moment } = this.#parts
+    const time = moment[TIME] as number
+    if (retain < 0 || time + this.#gap <= (moment[CLOCK] as number) - retain) return false
     let pane = this.#findClosed(row, time)
     if (pane === NONE) {
       pane = this.#create(row, reading, time, source)
@@ -126,7 +130,7 @@ export class SessionForm implements Form {
 
   #add(row: number, pane: number, reading: Reading, time: number, source: number): number {
     const { panes, lists } = this.#parts
-    const at = panes.add(pane, reading, time, source)
+    const at = panes.add(pane, reading, source)
     if (at !== pane) lists.replace(row, pane, at)
     if (time > panes.get(at, LAST_READING)) panes.set(at, LAST_READING, time)
     return at

@@ -17,6 +17,7 @@ import type { Closing } from './closing.ts'
 import { closesByDevice, signatureOf, type WindowDefinition } from './definition.ts'
 import { IdleSamples } from './idle-samples.ts'
 import type { WindowLedgerRow } from './ledger.ts'
+import { createMoment, NOW, TIME } from './moment.ts'
 import { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 import { move, type SourceState, stampedTime, WindowSources } from './sources.ts'
 import { SteadyClock, type SteadyClockState } from './steady-clock.ts'
@@ -79,6 +80,7 @@ export class WindowStage {
   readonly #output: WindowOutput
   readonly #coalesce: number
   readonly #clock = new SteadyClock()
+  readonly #moment = createMoment()
   readonly #sources = new WindowSources()
   readonly #closings: Closing[]
   readonly #running: Running[]
@@ -101,11 +103,12 @@ export class WindowStage {
   /** Counts a reading in all windows. The hot path: in a steady state it allocates nothing. */
   add(reading: Reading, entry: number): void {
     this.#clock.see(reading.received)
-    const now = this.#clock.time
     const time = stampedTime(reading, this.#clock)
     const source = this.#sources.see(reading, time, entry)
     const closings = this.#closings
-    for (let i = 0; i < closings.length; i++) (closings[i] as Closing).add(reading, time, entry, source, now)
+    this.#moment[TIME] = time
+    this.#moment[NOW] = this.#clock.time
+    for (let i = 0; i < closings.length; i++) (closings[i] as Closing).add(reading, entry, source)
   }
 
   /** A reading that is not counted here has shown a time: clocks move as if it had been. Times in ms since the epoch. */
@@ -230,8 +233,9 @@ export class WindowStage {
   }
 
   #open(definition: WindowDefinition, slot: number, output: WindowOutput = this.#output): Closing {
-    const book = new WindowBook(definition, output, this.#sources)
-    return closesByDevice(definition) ? new DeviceClosing(book, slot) : new SourceClosing(book, slot, this.#sources)
+    const book = new WindowBook(definition, output, this.#sources, this.#moment)
+    if (closesByDevice(definition)) return new DeviceClosing(book, slot, this.#moment)
+    return new SourceClosing(book, slot, this.#sources, this.#moment)
   }
 
   #displace(definition: WindowDefinition, state: SnapshotReader): Displaced {

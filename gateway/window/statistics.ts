@@ -1,15 +1,16 @@
 /**
  * The statistics of one numeric field in one pane: a row of float64 columns.
  *
- *     count | shift | Σd | Σd² | min | max        d = x − shift, shift = the first value
+ *     count | shift | Σd | Σd² | min | max        d = x − shift, shift = the first value, or near the mean
  *     … | first time | first | last time | last   only with `first`, `last` or `rate`, by event time
  *     … | increase                                only with `rate`
  *
- * Sums about the first value instead of Welford's running mean: there is no division per value, integers stay exact
- * (so do `sum` and `ssd`), and it is as stable. The first value is one of the data, so (shift − mean)² ≤ ssd and
- * Σd² = ssd + count·(shift − mean)² ≤ (count + 1)·ssd: the subtraction in `ssd` loses at most a factor count + 1 of
- * the rounding error, which Welford's recurrence accumulates too. Rows merge by moving one to the other's shift; the
- * bound holds as both shifts are among the merged data. Receivers merge results with Chan's formula, see `merge.ts`.
+ * Sums about a shift instead of Welford's running mean: there is no division per value, integers stay exact (so do
+ * `sum` and `ssd`), and it is as stable as long as Σd² = ssd + count·(shift − mean)² is not much more than ssd. The
+ * first value will nearly always do. Whether it does is looked at whenever the count reaches a power of two: when Σd²
+ * is more than four times ssd (the first value was an outlier), the shift moves to the mean, cut to eight significant
+ * bits so that integers stay exact. So the error stays within a small multiple of count·2⁻⁵³, as with Welford. Rows
+ * merge by moving one to the other's shift. Receivers merge results with Chan's formula, see `merge.ts`.
  */
 import type { NumberStatistics } from '../record.ts'
 import type { Distinct } from './distinct.ts'
@@ -94,6 +95,28 @@ export function noteOrder(row: Float64Array, at: number, value: number, time: nu
   // A value between first and last that comes out of order is within an increase already counted.
 }
 
+/** The fewest values for which it is worth to look whether the shift is good. */
+export const RECENTRED_FROM = 16
+
+/** Moves the shift near the mean when it is so far off that `ssd` would lose digits. */
+export function recentre(row: Float64Array, at: number): void {
+  const count = row[at + COUNT] as number
+  const sum = row[at + SUM] as number
+  const squares = row[at + SQUARES] as number
+  if (sum * sum <= 0.75 * squares * count) return
+  const shift = row[at + SHIFT] as number
+  const moved = shift + eightBits(sum / count)
+  const by = moved - shift
+  row[at + SHIFT] = moved
+  row[at + SUM] = sum - count * by
+  row[at + SQUARES] = squares - 2 * by * sum + count * by * by
+}
+
+function eightBits(value: number): number {
+  const unit = 2 ** (Math.floor(Math.log2(Math.abs(value))) - 7)
+  return unit > 0 && unit < Number.POSITIVE_INFINITY ? Math.round(value / unit) * unit : 0
+}
+
 /** Adds the row `b` at `from` to the row `a` at `to`. */
 export function mergeRow(a: Float64Array, to: number, b: Float64Array, from: number, plan: StatisticsPlan): void {
   const count = b[from + COUNT] as number
@@ -110,6 +133,7 @@ export function mergeRow(a: Float64Array, to: number, b: Float64Array, from: num
   a[to + SQUARES] = (a[to + SQUARES] as number) + (b[from + SQUARES] as number) + 2 * move * sum + count * move * move
   a[to + MIN] = Math.min(a[to + MIN] as number, b[from + MIN] as number)
   a[to + MAX] = Math.max(a[to + MAX] as number, b[from + MAX] as number)
+  if ((a[to + COUNT] as number) >= RECENTRED_FROM) recentre(a, to)
 }
 
 /** The two rows are of disjoint stretches of time, or nearly (sessions that late readings joined). */

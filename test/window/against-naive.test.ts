@@ -151,7 +151,10 @@ function compare(actual: Map<string, WindowRecord>, expected: readonly Naive[], 
 
 function compareField(actual: NumberStatistics | undefined, samples: readonly Sample[], field: string): void {
   const values = samples.map(({ fields }) => fields[field]).filter((value) => typeof value === 'number')
-  if (values.length === 0) return assert.equal(actual, undefined)
+  if (values.length === 0) {
+    assert.equal(actual, undefined)
+    return
+  }
   const sum = values.reduce((a, b) => a + b, 0)
   const mean = sum / values.length
   const ssd = values.reduce((total, value) => total + (value - mean) ** 2, 0)
