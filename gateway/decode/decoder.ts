@@ -10,7 +10,7 @@
  */
 import { DecodeError, StartError } from '../errors.ts'
 import { createReading, type Reading, type Shape } from '../reading.ts'
-import { codecOf, gunzip, isGzip, readItems } from './codecs.ts'
+import { codecOf, gunzip, type Items, isGzip, readItems } from './codecs.ts'
 import type { Devices } from './devices.ts'
 import { createDraft } from './draft.ts'
 import { type Arrival, createFound, settle, type World } from './found.ts'
@@ -139,20 +139,24 @@ export function createDecoder(options: DecoderOptions): Decoder {
   function decodeGeneral(route: Route, bytes: Buffer, codec: Codec, each: Each): number {
     const device = route.device?.id ?? ''
     const items = readItems(bytes, codec, route.rule.options, device, arrival.received)
-    const load = (i: number) => {
-      draft.begin(route.rule)
-      items.load(i, draft)
-      draft.finish(found)
-      settle(row, found, route, arrival, world)
+    try {
+      if (items.count > 1) for (let i = 0; i < items.count; i++) load(items, i, route)
+      for (let i = 0; i < items.count; i++) {
+        load(items, i, route)
+        give(route, each)
+      }
+    } finally {
+      // Long texts are not kept alive by a row that waits for its next message.
+      if (bytes.length > LONG) row.texts.fill('')
     }
-    if (items.count > 1) for (let i = 0; i < items.count; i++) load(i)
-    for (let i = 0; i < items.count; i++) {
-      load(i)
-      give(route, each)
-    }
-    // Long texts are not kept alive by a row that waits for its next message.
-    if (bytes.length > LONG) row.texts.fill('')
     return items.count
+  }
+
+  function load(items: Items, i: number, route: Route): void {
+    draft.begin(route.rule)
+    items.load(i, draft)
+    draft.finish(found)
+    settle(row, found, route, arrival, world)
   }
 
   return {

@@ -2,8 +2,8 @@
  * What types the fields of each device type have, learned from the readings: shown to people, and a field that comes
  * with another type than before is counted and reported, but accepted.
  *
- * A reading costs one comparison: a route remembers the shape and tags of its last reading, and only what differs is
- * looked at. Names are kept up to a bound, beyond it nothing is learned.
+ * A reading costs one comparison: a route remembers the shape of its last reading (and its tags, when one of them is the
+ * device type), and only what differs is looked at. Names are kept up to a bound, beyond it nothing is learned.
  */
 import { BOOLEAN, type Kind, NUMBER, type Reading, type Shape, TEXT } from '../reading.ts'
 import type { Route } from './route.ts'
@@ -103,7 +103,8 @@ export function createInference(report: (info: FieldInfo) => void = () => {}, li
   return {
     see(route, reading) {
       const { seen } = route
-      if (seen.shape !== reading.shape || seen.tags !== reading.tags) {
+      const byTag = route.rule.options.deviceType !== undefined
+      if (seen.shape !== reading.shape || (byTag && seen.tags !== reading.tags)) {
         seen.shape = reading.shape
         seen.tags = reading.tags
         const deviceType = typeOf(route, reading)

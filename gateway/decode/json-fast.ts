@@ -15,7 +15,7 @@ import type { Found } from './found.ts'
 import { createLayouts, type Edge, type End, type Layouts, matches, NULL, type Step } from './json-layout.ts'
 import { readNumber } from './json-number.ts'
 import { type CompiledRule, DEVICE, FIELD, SKIP, TAG, TIME } from './rule.ts'
-import type { TextCache } from './text-cache.ts'
+import { HASH_START, hashByte, type TextCache } from './text-cache.ts'
 
 const QUOTE = 34
 const COMMA = 44
@@ -176,19 +176,19 @@ export class JsonLane {
     this.#step = next
     if (edge.role === TIME) return this.#time(bytes, start, last)
     if (edge.kind === NUMBER) return this.#numericText(edge, bytes, start)
-    let hash = -2_128_831_035
+    let hash = HASH_START
     let bits = 0
     let escaped = false
     let i = start
     for (let c = bytes[i] as number; c !== QUOTE; c = bytes[i] as number) {
       if (c === BACKSLASH) {
         escaped = true
-        hash = Math.imul(hash ^ c, 16_777_619)
+        hash = hashByte(hash, c)
         c = bytes[++i] as number
       }
       if (c < 32) return NO_END
       bits |= c
-      hash = Math.imul(hash ^ c, 16_777_619)
+      hash = hashByte(hash, c)
       if (++i >= last) return NO_END
     }
     if (edge.role === SKIP && !escaped && bits < 128) return i + 1

@@ -119,12 +119,15 @@ export function createLayouts(rule: CompiledRule, root: Shape, limit = 8000): La
       return first
     },
     edge(step, bytes, i, last) {
-      const known = step.edges.find((edge) => matches(edge.key, bytes, i, last))
-      if (known) return known
-      const key = step.edges.length < MAX_EDGES ? readKey(bytes, i, last) : null
+      const { edges } = step
+      for (let k = 0; k < edges.length; k++) {
+        const known = edges[k] as Edge
+        if (matches(known.key, bytes, i, last)) return known
+      }
+      const key = edges.length < MAX_EDGES ? readKey(bytes, i, last) : null
       if (key === null) return null
       const edge = count(makeEdge(rule, step, key))
-      step.edges.push(edge)
+      edges.push(edge)
       return edge
     },
     value(step, edge, kind) {

@@ -22,6 +22,9 @@ export interface TextCache {
   get(bytes: Buffer, start: number, end: number, hash: number, escaped: boolean, high: boolean): string | null
 }
 
+/** FNV-1a: begin with this. */
+export const HASH_START = -2_128_831_035
+
 /** FNV-1a, one byte at a time. */
 export function hashByte(hash: number, byte: number): number {
   return Math.imul(hash ^ byte, 16_777_619)

@@ -163,7 +163,7 @@ for (const [name, rule] of Object.entries(RULES)) {
   test(`both lanes give the same readings and reasons for thousands of documents under ${name}`, () => {
     const peer = bench(rule)
     const random = seeded(20261123)
-    for (let i = 0; i < 3000; i++) {
+    for (let i = 0; i < 2000; i++) {
       const text = document(random)
       compare(peer, text)
       if (i % 2 === 0) compare(peer, mutate(random, text))
@@ -172,7 +172,7 @@ for (const [name, rule] of Object.entries(RULES)) {
       compare(peer, list)
       if (i % 4 === 0) compare(peer, mutate(random, list))
     }
-    assert.ok(peer.decoder.lanes.fast > 300, `only ${peer.decoder.lanes.fast} went the fast lane`)
+    assert.ok(peer.decoder.lanes.fast > 200, `only ${peer.decoder.lanes.fast} went the fast lane`)
   })
 }
 
