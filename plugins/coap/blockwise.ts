@@ -21,7 +21,7 @@ export interface BlockwiseLimits {
   readonly expiry: number
 }
 
-export const DEFAULT_LIMITS: BlockwiseLimits = { maxBody: 1024 * 1024, maxTotal: 16 * 1024 * 1024, expiry: 60_000 }
+export const DEFAULT_LIMITS: BlockwiseLimits = { maxBody: 1024 * 1024, maxTotal: 16 * 1024 * 1024, expiry: 247_000 }
 
 export type Upload =
   | { readonly state: 'continue' }
