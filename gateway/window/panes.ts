@@ -19,6 +19,8 @@ import {
   MIN,
   mergeRow,
   noteOrder,
+  RECENTRED_FROM,
+  recentre,
   reportRow,
   SHIFT,
   SQUARES,

@@ -36,7 +36,7 @@ describe('statistics of numbers', () => {
     const values = [51, 99, 60, 88]
     assert.equal(
       JSON.stringify(statisticsOf(values)),
-      '{"count":4,"min":51,"max":99,"sum":298,"mean":74.5,"ssd":1565,"stddev":19.77017956821576}',
+      '{"count":4,"min":51,"max":99,"sum":298,"mean":74.5,"ssd":1545,"stddev":19.653244007033546}',
     )
   })
 
@@ -147,7 +147,7 @@ describe('statistics of text', () => {
     const { values: counts } = textOf([...values, '__proto__'], 100)
     assert.equal(Object.keys(counts).length, 51)
     assert.equal(counts.v7, 2)
-    assert.equal(JSON.parse(JSON.stringify(counts)).__proto__, 1)
+    assert.match(JSON.stringify(counts), /"__proto__":1/)
   })
 
   it('can have a distinct count as well', () => {
