@@ -3,7 +3,7 @@ import { plugins } from '../plugins/index.ts'
 import { formatHash, hashPassword } from './broker/passwords.ts'
 import type { Actions } from './cli/actions.ts'
 import { type Configuration, loadConfiguration } from './cli/configuration.ts'
-import { runProgram } from './cli/program.ts'
+import { endWithDefects, runProgram } from './cli/program.ts'
 import { processTerminal } from './cli/terminal.ts'
 import { systemClock } from './clock.ts'
 import { parseDuration } from './config/duration.ts'
@@ -26,7 +26,9 @@ async function notYet(command: string): Promise<never> {
   throw new StartError('SLUICE_NOT_WIRED', `sluice ${command} is not wired up yet`)
 }
 
+const terminal = processTerminal()
+endWithDefects(terminal)
 // Not process.exit: what was printed may still be on its way through a pipe.
-runProgram(process.argv.slice(2), actions, processTerminal()).then((code) => {
+runProgram(process.argv.slice(2), actions, terminal).then((code) => {
   process.exitCode = code
 })

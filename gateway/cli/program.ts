@@ -40,6 +40,14 @@ export async function runProgram<L extends LoadedConfig>(
   }
 }
 
+/** A defect outside of any command is one line too. */
+export function endWithDefects(terminal: Terminal): void {
+  process.on('uncaughtException', (error) => {
+    terminal.complain(explain(error, terminal.env.SLUICE_TRACE === '1') ?? error.message)
+    process.exit(EXIT.failure)
+  })
+}
+
 function createProgram<L extends LoadedConfig>(context: CommandContext<Actions<L>>): Command {
   const program = new Command('sluice')
     .description('Edge gateway: telemetry in, windowed statistics, store and forward upstream. Loses nothing.')

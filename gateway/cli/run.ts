@@ -27,6 +27,7 @@ async function run<L extends LoadedConfig>(context: CommandContext<Actions<L>>, 
     level: loaded.logLevel,
     ...(loaded.logPretty === undefined ? {} : { pretty: loaded.logPretty }),
   })
+  endWithDefects(log)
   try {
     const gateway = await actions.startGateway({ loaded, clock: actions.clock, log })
     terminal.print(JSON.stringify({ event: 'ready', ports: gateway.ports }))
@@ -42,6 +43,15 @@ async function run<L extends LoadedConfig>(context: CommandContext<Actions<L>>, 
   } finally {
     log.flush()
   }
+}
+
+/** After a defect nobody knows what state the gateway is in: it ends, and what starts it again recovers the journal. */
+function endWithDefects(log: Log): void {
+  process.prependListener('uncaughtException', (error) => {
+    log.error({ err: error, code: 'SLUICE_DEFECT' }, 'unexpected failure, the gateway ends')
+    log.flush()
+    process.exit(EXIT.failure)
+  })
 }
 
 interface Signals {

@@ -113,6 +113,14 @@ test('--data is over the file and the environment, whatever its name looks like'
   }
 })
 
+test('a defect ends the gateway with a line in the log that says where', { timeout: 30_000 }, async () => {
+  const child = start('run', '--config', join(data, 'defective.yaml'), '--data', data)
+  assert.deepEqual(await once(child.process, 'close'), [1, null])
+  const { code, err } = JSON.parse(child.rest('err'))
+  assert.deepEqual([code, err.type], ['SLUICE_DEFECT', 'SyntaxError'])
+  assert.match(err.stack, /at JSON\.parse/)
+})
+
 test('a port in use is one clear line and exit 1', { timeout: 30_000 }, async () => {
   const child = start('run', '--config', join(data, 'in-use.yaml'), '--data', data)
   const [code] = await once(child.process, 'close')
