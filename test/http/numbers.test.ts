@@ -38,6 +38,7 @@ test('metrics show every stage with in, out, bytes, errors by reason, queue, lag
     `sluice_stage_latency_seconds_bucket{${labels},le="0.0005"} 1`,
     `sluice_stage_latency_seconds_bucket{${labels},le="0.05"} 3`,
     `sluice_stage_latency_seconds_bucket{${labels},le="+Inf"} 4`,
+    `sluice_stage_latency_seconds_sum{${labels}} 100.0793`,
     `sluice_stage_latency_seconds_count{${labels}} 4`,
     'sluice_late_total 3',
     '# TYPE sluice_stage_latency_seconds histogram',
