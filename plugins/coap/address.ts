@@ -6,10 +6,14 @@ import type { Address } from './udp.ts'
 export function address() {
   return z
     .string()
-    .regex(/^(\[[0-9a-fA-F:.]+\]|[^:[\]\s]+):\d{1,5}$/, 'an address is host:port, for example 127.0.0.1:5683')
+    .refine((text) => FORM.test(text) && parseAddress(text).port < 65536, {
+      message: 'an address is host:port, for example 127.0.0.1:5683',
+      abort: true,
+    })
     .transform(parseAddress)
-    .refine(({ port }) => port < 65536, 'a port is at most 65535')
 }
+
+const FORM = /^(\[[0-9a-fA-F:.]+\]|[^:[\]\s]+):\d{1,5}$/
 
 function parseAddress(text: string): Address {
   const colon = text.lastIndexOf(':')
