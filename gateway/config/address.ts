@@ -54,7 +54,7 @@ export function listen(written: Written = {}) {
   return oneOrMore(parseAddress, {
     type: 'string',
     pattern: '^.*:\\d{1,5}$',
-    format: 'address',
+    'x-value': 'address',
     example: '127.0.0.1:1883',
     ...written,
   })

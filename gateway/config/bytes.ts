@@ -57,7 +57,7 @@ export function bytes(bounds: ByteBounds = {}, written: Written = {}) {
     {
       type: ['string', 'integer'],
       pattern: '^\\d+(\\.\\d+)?\\s*([KMGTkmgt][Ii]?)?[Bb]?$',
-      format: 'bytes',
+      'x-value': 'bytes',
       example: '64MB',
       ...written,
     },

@@ -11,7 +11,7 @@ export function crossCheck(parsed: Partial<Parsed>, value: unknown): Finding[] {
     ...httpAccess(parsed),
     ...lookupTables(value),
     ...shadowedRules(value),
-    ...sharedPorts(parsed),
+    ...sharedPorts(parsed, value),
     ...tooLarge(parsed),
   ]
 }
@@ -75,21 +75,27 @@ function* shadowedRules(value: unknown): Generator<Finding> {
   }
 }
 
-function* sharedPorts({ mqtt, http }: Partial<Parsed>): Generator<Finding> {
+/** Said where a person wrote one of the two addresses; the other may be a default. */
+function* sharedPorts({ mqtt, http }: Partial<Parsed>, value: unknown): Generator<Finding> {
   const listeners: [string[], readonly Address[]][] = [
     [['mqtt', 'listen'], mqtt?.listen ?? []],
     [['mqtt', 'tls', 'listen'], mqtt?.tls?.listen ?? []],
     [['mqtt', 'websocket', 'listen'], mqtt?.websocket?.listen ?? []],
     [['http', 'listen'], http?.listen ?? []],
   ]
-  const taken = new Map<string, string>()
+  const taken = new Map<string, string[]>()
   for (const [path, addresses] of listeners) {
     for (const address of addresses) {
       const text = formatAddress(address)
       const other = taken.get(text)
-      if (other !== undefined)
-        yield { path, at: 'value', message: `${text} is already taken by \`${other}\`: choose another port` }
-      else if (address.port !== 0) taken.set(text, path.join('.'))
+      if (other === undefined) {
+        if (address.port !== 0) taken.set(text, path)
+        continue
+      }
+      const written = path.reduce(at, value) !== undefined
+      const [here, there] = written ? [path, other] : [other, path]
+      const message = `${text} is already taken by \`${there.join('.')}\`: choose another port`
+      yield { path: here, at: 'value', message }
     }
   }
 }

@@ -60,7 +60,7 @@ export function duration(bounds: DurationBounds = {}, written: Written = {}) {
     {
       type: ['string', 'number'],
       pattern: '^((\\d+(\\.\\d+)?\\s*(ms|s|m|h|d|w))+|0)$',
-      format: 'duration',
+      'x-value': 'duration',
       example: '30s',
       ...written,
     },

@@ -13,7 +13,8 @@ export interface JsonSchema {
   readonly enum?: readonly unknown[]
   readonly const?: unknown
   readonly pattern?: string
-  readonly format?: string
+  /** What the text is: `duration`, `bytes` or `address`; JSON Schema's own format `duration` is that of ISO 8601. */
+  readonly 'x-value'?: string
   readonly writeOnly?: boolean
   readonly properties?: Readonly<Record<string, JsonSchema>>
   readonly required?: readonly string[]

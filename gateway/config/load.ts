@@ -64,7 +64,7 @@ interface Examined {
 async function examine(options: LoadOptions): Promise<Examined> {
   const { env = process.env, plugins: builtIn } = options
   const document = await open(options)
-  if (document.broken) return { mistakes: inOrder(document.mistakes) }
+  if (document.broken) return { mistakes: inOrder(document.mistakes, document.file) }
   const file = document.file === '' ? undefined : document.file
   const absolute = (path: string) => resolve(file === undefined ? '.' : dirname(file), path)
 
@@ -75,7 +75,7 @@ async function examine(options: LoadOptions): Promise<Examined> {
   const value = withoutEmpty(raw)
   const { parsed, issues } = parseSections(value, plugins)
   const findings = [...own.findings, ...explain(issues, value, schema), ...crossCheck(parsed, value)]
-  const all = inOrder([...document.mistakes, ...report(findings, document, overrides), ...mistakes])
+  const all = inOrder([...document.mistakes, ...report(findings, document, overrides), ...mistakes], document.file)
   if (all.length > 0) return { mistakes: all }
   const { origins, values } = effectiveConfig(value, schema, document, overrides)
   const config = complete(parsed as Parsed, options.gatewayId ?? defaultGatewayId)

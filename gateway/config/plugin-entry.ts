@@ -34,7 +34,7 @@ export function pluginEntry<Common extends z.ZodRawShape>(plugins: readonly Plug
       const rest = Object.fromEntries(entries.filter(([key]) => !keys.includes(key))) as z.output<typeof common>
       return { plugin, options: chosen as unknown, rest }
     })
-    .meta({ oneOf: keys.map((key) => ({ required: [key] })) })
+    .meta({ oneOf: keys.map((key) => ({ type: 'object', properties: { [key]: {} }, required: [key] })) })
 }
 
 /** What only commands devices is reached through its source entry. */

@@ -121,12 +121,12 @@ function pluginRow(prefix: string, key: string, { description = '' }: JsonSchema
 }
 
 function typeOf(schema: JsonSchema): string {
-  const { format, pattern, anyOf, type, items } = schema
+  const { 'x-value': value, pattern, anyOf, type, items } = schema
   if (schema.enum) return schema.enum.map((value) => code(String(value))).join(' or ')
   if (schema.const !== undefined) return code(String(schema.const))
-  if (format === 'bytes') return 'size'
-  if (format === 'duration' || pattern?.includes('(ms|s|m|h|d')) return 'duration'
-  if (format === 'address') return 'address'
+  if (value === 'bytes') return 'size'
+  if (value === 'duration' || pattern?.includes('(ms|s|m|h|d')) return 'duration'
+  if (value === 'address') return 'address'
   if (anyOf) return [...new Set(anyOf.map(typeOf))].join(' or ')
   if (type === 'array') return items ? `list of ${typeOf(items)}` : 'list'
   const names: Readonly<Record<string, string>> = {

@@ -4,18 +4,17 @@ import type { ConfigDocument, Path } from './document.ts'
 import type { Finding } from './issue.ts'
 import type { Override } from './override.ts'
 
-/** Sorted by place, each sentence once per place. */
 export function report(
   findings: readonly Finding[],
   document: ConfigDocument,
   overrides: readonly Override[],
 ): Mistake[] {
-  return inOrder(findings.map((finding) => locate(finding, document, overrides)))
+  return findings.map((finding) => locate(finding, document, overrides))
 }
 
-/** By file, in the order in which files first appear, then by line and column. */
-export function inOrder(mistakes: readonly Mistake[]): Mistake[] {
-  const files = [...new Set(mistakes.map((mistake) => mistake.file))]
+/** The config file first, then variables as they appear; in each by line and column. */
+export function inOrder(mistakes: readonly Mistake[], file: string): Mistake[] {
+  const files = [...new Set([file, ...mistakes.map((mistake) => mistake.file)])]
   const unique = new Map(mistakes.map((mistake) => [JSON.stringify(mistake), mistake]))
   return [...unique.values()].sort(
     (a, b) => files.indexOf(a.file) - files.indexOf(b.file) || a.line - b.line || a.column - b.column,

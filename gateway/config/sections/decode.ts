@@ -111,8 +111,7 @@ const rule = z
       .describe('The tag that tells device types apart where inferred field types are shown.'),
   })
   .superRefine((value, context) => {
-    for (const { path, message } of contradictions(value))
-      context.addIssue({ code: 'custom', path, message, params: { at: 'key' } })
+    for (const { path, message } of contradictions(value)) context.addIssue({ code: 'custom', path, message })
   })
   .transform(({ device, text: forced, fields, ...rest }): DecodeRule => {
     const declared = { ...Object.fromEntries((forced ?? []).map((key) => [key, { type: 'text' as const }])), ...fields }

@@ -135,7 +135,7 @@ const window = z
       kind: kindOf(tumbling, hops, session),
     }),
   )
-  .meta({ oneOf: KINDS.map((kind) => ({ required: [kind] })) })
+  .meta({ oneOf: KINDS.map((kind) => ({ type: 'object', properties: { [kind]: {} }, required: [kind] })) })
 
 export const windowsSection = named('window', window)
   .prefault({ 'per-device': { tumbling: '10s', by: ['device'], delay: '2s' } })
