@@ -5,7 +5,7 @@
  *
  *     head                         tail
  *      ▼                            ▼
- *     [ c7 id 12 e 40 | c2 id 1 e 41 | c7 id 13 e 41 | … ]      entries never decrease
+ *     [ c7 id 12 e 40 | c2 id 1 e 41 | c7 id 13 e 41 | … ]      entries never decrease, 0 goes with those before it
  */
 
 /** First byte of the packets. */
@@ -37,21 +37,19 @@ export class Acknowledgements<Peer extends Acknowledged> {
   #entries = new Float64Array(FIRST_CAPACITY)
   #head = 0
   #length = 0
-  #last = 0
   readonly #touched: Peer[] = []
 
   get length(): number {
     return this.#length
   }
 
-  /** Acknowledge when the journal has reached `entry`; 0: as soon as what `peer` already waits for has been acknowledged. */
+  /** Acknowledge when the journal has reached `entry`; 0: with what `peer` already waits for. */
   add(peer: Peer, kind: number, id: number, entry: number): void {
     if (this.#length === this.#entries.length) this.#resize(this.#length * 2)
     const at = (this.#head + this.#length) & (this.#entries.length - 1)
-    if (entry > this.#last) this.#last = entry
     this.#peers[at] = peer
     this.#packets[at] = (kind << 16) | id
-    this.#entries[at] = this.#last
+    this.#entries[at] = entry
     this.#length++
     peer.unacknowledged++
   }

@@ -148,7 +148,7 @@ class EmbeddedBroker<Route> implements Broker {
       counters,
       clock,
       limits,
-      authorizePublish: options.authorizePublish,
+      authorizePublish: (identity, topic) => this.#options.authorizePublish?.(identity, topic) ?? true,
       host: {
         block: (connection, reason) => this.#guard.block(connection, reason),
         unblock: (connection, reason) => this.#guard.unblock(connection, reason),
@@ -279,6 +279,7 @@ class EmbeddedBroker<Route> implements Broker {
     const connection = this.#guard.open(wire, arrival)
     return {
       data: (chunk: Buffer) => this.#guard.data(connection, chunk),
+      hungUp: () => this.#guard.hungUp(connection),
       gone: () => this.#guard.gone(connection),
     }
   }

@@ -8,7 +8,7 @@ import { reasonOf } from '../errors.ts'
 import type { PluginLog } from '../plugin.ts'
 import { mayPublish, maySubscribe, permissionsFor } from './acl.ts'
 import { type Authentication, UNAVAILABLE, type Verdict } from './authentication.ts'
-import { type Connection, LEAVING } from './connection.ts'
+import { CLOSING, type Connection, LEAVING } from './connection.ts'
 import type { Counters } from './counters.ts'
 import type { Guard } from './guard.ts'
 import type { Lane } from './lane.ts'
@@ -195,6 +195,8 @@ export class Desk<Route> {
     const { topic } = packet
     const hook = this.#parts.options().authorizePublish
     if (!mayPublish(connection.permissions, topic) || (hook && !hook(connection.identity, topic))) {
+      // Of a connection that is closing it is the will.
+      if (connection.state >= CLOSING) this.#parts.counters.drop('will_denied')
       this.#parts.guard.refuse(connection, 'publish_denied', { topic })
       return new Error(`not allowed to publish to ${topic}`)
     }

@@ -98,7 +98,15 @@ export class Guard<Route> {
     this.#parts.lane().flush()
   }
 
-  /** The peer has closed its side, or the socket is gone. */
+  /** The peer sends nothing more; what is written may still reach it. */
+  hungUp(connection: Connection<Route>): void {
+    if (connection.state >= CLOSING) return
+    this.#close(connection, CLOSING)
+    connection.pipe?.destroy()
+    this.#finish(connection)
+  }
+
+  /** The socket is gone. */
   gone(connection: Connection<Route>): void {
     if (connection.state === CLOSED) return
     this.#close(connection, CLOSED)

@@ -14,7 +14,7 @@ import { Acknowledgements, PUBACK, PUBCOMP, PUBREC } from './acknowledgements.ts
 import { mayPublish } from './acl.ts'
 import { BY_FORWARDING, BY_ROOM, BY_UNACKNOWLEDGED, type Connection } from './connection.ts'
 import type { Counters } from './counters.ts'
-import type { BrokerLimits, BrokerOptions, TelemetryIntake } from './options.ts'
+import type { BrokerLimits, Identity, TelemetryIntake } from './options.ts'
 import type { Subscriptions } from './subscriptions.ts'
 import { isTopic, type TopicEntry, TopicTable } from './topic-table.ts'
 
@@ -47,7 +47,7 @@ interface LaneParts<Route> {
   readonly counters: Counters
   readonly clock: Clock
   readonly limits: BrokerLimits
-  readonly authorizePublish: BrokerOptions['authorizePublish']
+  authorizePublish(identity: Identity, topic: string): boolean
 }
 
 export class Lane<Route> {
@@ -266,9 +266,8 @@ export class Lane<Route> {
   #allows(connection: Connection<Route>, verdicts: Map<TopicEntry<Route>, boolean>, entry: TopicEntry<Route>): boolean {
     let verdict = verdicts.get(entry)
     if (verdict === undefined) {
-      const hook = this.#parts.authorizePublish
-      verdict =
-        mayPublish(connection.permissions, entry.topic) && (!hook || hook(connection.identity, entry.topic) === true)
+      const { permissions, identity } = connection
+      verdict = mayPublish(permissions, entry.topic) && this.#parts.authorizePublish(identity, entry.topic)
       if (verdicts.size >= MAX_VERDICTS) verdicts.clear()
       verdicts.set(entry, verdict)
     }

@@ -26,6 +26,9 @@ export type BrokerPorts = Readonly<Record<string, number>>
 /** What a listener does with a connection: called with its wire, it returns where bytes and the end of it go. */
 export interface Reception {
   data(chunk: Buffer): void
+  /** The peer sends nothing more. */
+  hungUp(): void
+  /** The socket is gone. */
   gone(): void
 }
 
@@ -39,6 +42,14 @@ export interface Door {
 
 const HANDSHAKE_TIMEOUT = 10_000
 const BACKLOG = 1024
+/** For what comes before a WebSocket. */
+const HTTP = {
+  headersTimeout: HANDSHAKE_TIMEOUT,
+  requestTimeout: HANDSHAKE_TIMEOUT,
+  connectionsCheckingInterval: 2_000,
+  noDelay: true,
+  keepAlive: true,
+}
 
 export class Listeners {
   readonly #door: Door
@@ -57,8 +68,8 @@ export class Listeners {
     const kinds: [string, readonly string[] | undefined, (loopback: boolean) => Server][] = [
       ['mqtt', options.listen, (loopback) => this.#plain(loopback)],
       ['mqtts', options.listenTls, (loopback) => this.#secure(loopback, tls)],
-      ['ws', options.listenWebSocket, (loopback) => this.#web(createHttpServer(), loopback)],
-      ['wss', options.listenWebSocketTls, (loopback) => this.#web(createHttpsServer(tls), loopback)],
+      ['ws', options.listenWebSocket, (loopback) => this.#web(createHttpServer(HTTP), loopback)],
+      ['wss', options.listenWebSocketTls, (loopback) => this.#web(createHttpsServer({ ...tls, ...HTTP }), loopback)],
     ]
     try {
       for (const [kind, addresses, create] of kinds)
@@ -117,8 +128,6 @@ export class Listeners {
       maxPayload: Math.max(this.#door.limits.packet, 64 * 1024) + 16,
       handleProtocols: (offered) => (offered.has('mqtt') ? 'mqtt' : offered.has('mqttv3.1') ? 'mqttv3.1' : false),
     })
-    server.headersTimeout = HANDSHAKE_TIMEOUT
-    server.requestTimeout = HANDSHAKE_TIMEOUT
     server.on('connection', (socket: Socket) => this.#admit(socket))
     server.on('tlsClientError', () => this.#door.counters.refuse('tls'))
     server.on('request', (_request, response) => {
@@ -140,7 +149,7 @@ export class Listeners {
   #receiveSocket(socket: Socket, arrival: Arrival): void {
     const reception = this.#door.receive(new SocketWire(socket), arrival)
     socket.on('data', (chunk: Buffer) => reception.data(chunk))
-    socket.on('end', () => reception.gone())
+    socket.on('end', () => reception.hungUp())
     socket.on('close', () => reception.gone())
     socket.on('error', ignore)
   }

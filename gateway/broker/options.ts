@@ -78,7 +78,7 @@ export interface BrokerOptions {
   /** undefined: whoever got in may do everything. */
   readonly acl?: readonly AclRule[]
   readonly limits?: Partial<BrokerLimits>
-  /** A further check of who may publish what, after the ACL. Asked once per connection and topic. */
+  /** A further check of who may publish what, after the ACL. Its answers are remembered per connection and topic. */
   authorizePublish?(identity: Identity, topic: string): boolean
 }
 

@@ -179,6 +179,7 @@ test('local subscribers get telemetry too, from the moment they subscribe', asyn
   sensor.send(publishPacket('telemetry/d', 'unseen'))
   await intake.count(3)
   await viewer.ping()
+  assert.deepEqual(seen, ['telemetry/d now', 'telemetry/d unseen'])
 })
 
 test('messages of different QoS in one chunk all reach a subscriber', async (t) => {

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Connection, Wire } from '../../gateway/broker/connection.ts'
+import { Counters } from '../../gateway/broker/counters.ts'
+import { Guard } from '../../gateway/broker/guard.ts'
+import { Lane } from '../../gateway/broker/lane.ts'
+import { DEFAULT_LIMITS } from '../../gateway/broker/options.ts'
+import { RareLog } from '../../gateway/broker/rare-log.ts'
+import { Subscriptions } from '../../gateway/broker/subscriptions.ts'
+import { FakeClock } from '../support/clock.ts'
+import { connectPacket, FakeIntake, PINGREQ, publishPacket, TestLog } from './support.ts'
+
+/** Guard and lane without sockets and without aedes. */
+function setUp() {
+  const clock = new FakeClock()
+  const counters = new Counters()
+  const intake = new FakeIntake()
+  const connects: Buffer[] = []
+  const parts = { clock, counters, limits: DEFAULT_LIMITS }
+  const guard: Guard<string> = new Guard({
+    ...parts,
+    rareLog: new RareLog(clock, new TestLog()),
+    lane: () => lane,
+    connect: (_, packet) => connects.push(packet),
+  })
+  const lane: Lane<string> = new Lane({
+    ...parts,
+    intake,
+    subscriptions: new Subscriptions(),
+    authorizePublish: () => true,
+    host: {
+      block: (connection, reason) => guard.block(connection, reason),
+      unblock: (connection, reason) => guard.unblock(connection, reason),
+      publish: () => {},
+    },
+  })
+  return { clock, guard, intake, connects, counters }
+}
+
+class FakeWire implements Wire {
+  queued = 0
+  paused = false
+  destroyed = false
+  written: Buffer[] = []
+
+  write(bytes: Uint8Array): void {
+    this.written.push(Buffer.from(bytes))
+  }
+
+  pause(): void {
+    this.paused = true
+  }
+
+  resume(): void {
+    this.paused = false
+  }
+
+  end(): void {}
+
+  destroy(): void {
+    this.destroyed = true
+  }
+}
+
+function open(guard: Guard<string>): { wire: FakeWire; connection: Connection<string> } {
+  const wire = new FakeWire()
+  const arrival = { address: '192.0.2.1', certificateUser: undefined, mayBeAnonymous: true }
+  return { wire, connection: guard.open(wire, arrival) }
+}
+
+test('aedes gets the CONNECT without its keepalive, and nothing is read until the client is accepted', () => {
+  const { guard, connects, intake } = setUp()
+  const { wire, connection } = open(guard)
+  const behind = publishPacket('telemetry/d', 'x')
+  guard.data(connection, Buffer.concat([connectPacket({ client: 'c', keepalive: 60 }), behind]))
+  assert.deepEqual(connects, [connectPacket({ client: 'c', keepalive: 0 })])
+  assert.equal(connection.keepalive, 60_000)
+  assert.equal(wire.paused, true)
+  assert.equal(intake.taken.length, 0)
+  guard.ready(connection)
+  assert.equal(wire.paused, false)
+  assert.equal(intake.taken.length, 1)
+})
+
+test('however the stream is cut and the intake blocks, every message comes once and in order', () => {
+  let state = 11
+  const random = (below: number) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return Math.floor((state / 2 ** 32) * below)
+  }
+  for (let round = 0; round < 60; round++) {
+    const { guard, intake } = setUp()
+    const { wire, connection } = open(guard)
+    guard.data(connection, connectPacket())
+    guard.ready(connection)
+    const payloads = Array.from({ length: 60 }, (_, i) => `${i}`.padEnd(random(400), '.'))
+    const stream = Buffer.concat(
+      payloads.flatMap((payload, i) => [
+        publishPacket(`telemetry/d${i % 3}`, payload, { qos: i % 2, id: i + 1 }),
+        ...(i % 7 === 0 ? [PINGREQ] : []),
+      ]),
+    )
+    for (let at = 0; at < stream.length; ) {
+      const end = Math.min(stream.length, at + 1 + random([3, 100, 3000][round % 3] ?? 3))
+      guard.data(connection, stream.subarray(at, end))
+      at = end
+      if (random(4) === 0) intake.full = true
+      if (random(4) === 0) {
+        // Room for a few only.
+        intake.makeRoom()
+        intake.full = random(2) === 0
+      }
+    }
+    intake.makeRoom()
+    assert.deepEqual(
+      intake.taken.map(({ payload }) => payload),
+      payloads,
+    )
+    assert.equal(wire.paused, false)
+    const acknowledged = Buffer.concat(wire.written)
+    assert.equal(acknowledged.length, 30 * 4 + 9 * 2)
+  }
+})
+
+test('a message is taken between two blockings even when there is room for one at a time', () => {
+  const { guard, intake } = setUp()
+  const { connection } = open(guard)
+  guard.data(connection, connectPacket())
+  guard.ready(connection)
+  const take = intake.take.bind(intake)
+  intake.take = (...parameters) => {
+    const entry = take(...parameters)
+    if (entry >= 0) intake.full = true
+    return entry
+  }
+  intake.full = true
+  for (let i = 0; i < 9; i += 3)
+    guard.data(connection, Buffer.concat([i, i + 1, i + 2].map((n) => publishPacket('telemetry/d', `${n}`))))
+  for (let i = 0; i < 9; i++) {
+    assert.equal(intake.taken.length, i)
+    intake.makeRoom()
+  }
+  assert.equal(intake.taken.map(({ payload }) => payload).join(''), '012345678')
+})
+
+test('a packet that is claimed and not sent costs no memory', () => {
+  const { guard } = setUp()
+  const { connection } = open(guard)
+  guard.data(connection, connectPacket())
+  guard.ready(connection)
+  guard.data(connection, publishPacket('telemetry/d', 'x'.repeat(1_000_000)).subarray(0, 100))
+  assert.ok((connection.carry?.length ?? 0) <= 4096)
+})
+
+test('a closing connection that takes nothing is cut off after five seconds', async () => {
+  const { guard, clock } = setUp()
+  const { wire, connection } = open(guard)
+  guard.data(connection, connectPacket({ client: '', clean: false }))
+  guard.sweep()
+  assert.equal(wire.destroyed, false)
+  await clock.advance(5_001)
+  guard.sweep()
+  assert.equal(wire.destroyed, true)
+})
