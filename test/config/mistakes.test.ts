@@ -238,3 +238,10 @@ test('an ACL speaks of topic filters and of the names it can fill in', async (t)
     '4:7: the rule allows nothing: add `publish: [FILTER]` or `subscribe: [FILTER]`',
   ])
 })
+
+test('a block that should be something else is shown at its key, not at its first line', async (t) => {
+  assert.deepEqual(await mistakesIn(t, 'mqtt:\n  limits:\n    - 5\nlog:\n  level:\n    a: b\n'), [
+    '2:3: expected a mapping (`key: value`), got a list',
+    '5:3: expected debug, info, warn or error, got a mapping',
+  ])
+})
