@@ -70,16 +70,37 @@ async function examine(options: LoadOptions): Promise<Examined> {
 
   const own = await ownPlugins(document.value, builtIn, absolute, options.loadPlugin)
   const plugins = [...builtIn, ...own.plugins]
-  const schema = jsonSchema(plugins)
+  const schema = once(() => jsonSchema(plugins))
   const { value: raw, overrides, mistakes } = applyEnvironment(document.value, schema, env)
   const value = withoutEmpty(raw)
   const { parsed, issues } = parseSections(value, plugins)
-  const findings = [...own.findings, ...explain(issues, value, schema), ...crossCheck(parsed, value)]
+  const explained = issues.length > 0 ? explain(issues, value, schema()) : []
+  const findings = [...own.findings, ...explained, ...crossCheck(parsed, value)]
   const all = inOrder([...document.mistakes, ...report(findings, document, overrides), ...mistakes], document.file)
   if (all.length > 0) return { mistakes: all }
-  const { origins, values } = effectiveConfig(value, schema, document, overrides)
-  const config = complete(parsed as Parsed, options.gatewayId ?? defaultGatewayId)
-  return { loaded: { config, file, plugins, origins, effective: values, resolve: absolute }, mistakes: [] }
+  const view = once(() => effectiveConfig(value, schema(), document, overrides))
+  const loaded: Loaded = {
+    config: complete(parsed as Parsed, options.gatewayId ?? defaultGatewayId),
+    file,
+    plugins,
+    get origins() {
+      return view().origins
+    },
+    get effective() {
+      return view().values
+    },
+    resolve: absolute,
+  }
+  return { loaded, mistakes: [] }
+}
+
+/** Makes it when it is first asked for: a start without mistakes and overrides does without the JSON Schema. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined
+  return () => {
+    made ??= { value: make() }
+    return made.value
+  }
 }
 
 function complete(parsed: Parsed, gatewayId: () => string): Config {

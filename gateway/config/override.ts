@@ -30,13 +30,16 @@ export interface Overridden {
 /** @param value what the file holds; it is not changed */
 export function applyEnvironment(
   value: unknown,
-  schema: JsonSchema,
+  schemaOf: () => JsonSchema,
   env: Readonly<Record<string, string | undefined>>,
 ): Overridden {
   const overrides: Override[] = []
   const mistakes: Mistake[] = []
-  let result: unknown = structuredClone(value) ?? {}
-  for (const [variable, text] of variables(env)) {
+  const given = variables(env)
+  let result: unknown = value ?? {}
+  if (given.length === 0) return { value: result, overrides, mistakes }
+  const schema = schemaOf()
+  for (const [variable, text] of given) {
     const file = `env:${variable}`
     const found = resolve(variable.slice(PREFIX.length).split('__'), schema, result)
     if (typeof found === 'string') {
