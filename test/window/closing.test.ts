@@ -23,7 +23,7 @@ describe('windows by device', () => {
     for (let at = 0; at < HOUR; at += 2500) say(bench, 'backlog', at, HOUR + 5000)
     const backlog = bench.records.filter(({ key }) => key.device === 'backlog')
     assert.equal(backlog.length, 359)
-    assert.ok(backlog.every(({ kind, count }) => kind === 'window' && count === 4))
+    assert.equal(backlog.filter(({ kind, count }) => kind === 'window' && count === 4).length, 359)
     assert.equal(bench.stage.ledger()[0]?.late, 0)
   })
 
@@ -138,7 +138,7 @@ describe('windows by device', () => {
     }
     bench.finish(START)
     assert.equal(bench.records.length, 50)
-    assert.ok(bench.records.every(({ count }) => count === 2))
+    assert.equal(bench.records.filter(({ count }) => count !== 2).length, 0)
   })
 })
 
@@ -253,7 +253,7 @@ describe('a tick', () => {
       ticks++
       assert.ok(bench.records.length > before, `the tick at ${t} did nothing`)
     }
-    assert.ok(ticks > 10)
+    assert.ok(ticks > 10, `${ticks} ticks`)
   })
 
   it('does nothing to clocks that other readings have moved already', () => {

@@ -92,9 +92,9 @@ describe('the same readings and ticks', () => {
         const own = whole.records.filter(({ window }) => window === name)
         assert.ok(own.length > 10, name)
       }
-      assert.ok(whole.records.some(({ kind }) => kind === 'correction'))
-      assert.ok(whole.losses.length > 0)
-      assert.ok(steps.some((step) => 'tick' in step))
+      assert.notEqual(whole.records.filter(({ kind }) => kind === 'correction').length, 0)
+      assert.notEqual(whole.losses.length, 0)
+      assert.notEqual(steps.filter((step) => 'tick' in step).length, 0)
     })
 
     it(`leave a ledger that balances (seed ${seed})`, () => {

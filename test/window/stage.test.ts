@@ -135,7 +135,7 @@ describe('the number of keys', () => {
       oldest++
       assert.equal(bench.records[seen]?.key.device, expected)
     }
-    assert.ok(oldest > 1000)
+    assert.ok(oldest > 1000, `${oldest} evictions were checked`)
   })
 })
 

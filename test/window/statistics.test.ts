@@ -118,7 +118,7 @@ describe('statistics of numbers', () => {
   it('bound the sketch whatever the span of the values', () => {
     const values = Array.from({ length: 600 }, (_, i) => 10 ** (i - 300))
     const sketch = statisticsOf(values, ['sketch', 'p99']).sketch as { positive: unknown[] }
-    assert.ok(sketch.positive.length <= 2048)
+    assert.ok(sketch.positive.length <= 2048, `${sketch.positive.length} buckets`)
     near((statisticsOf(values, ['p99']).p99 as number) / 1e293, 1, 0.01)
   })
 
