@@ -52,25 +52,26 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/
 /** A mapping from names that people choose to entries. */
 export function named<Entry extends z.ZodType>(what: string, entry: Entry) {
   return z.record(z.string(), entry).superRefine((entries, context) => {
-    if (typeof entries !== 'object' || entries === null) return
     for (const key of Object.keys(entries)) {
       if (NAME.test(key)) continue
       const message = `${what} name ${JSON.stringify(key)} is not allowed: use letters, digits, dot, dash and underscore, at most 64`
       context.addIssue({ code: 'custom', message, path: [key], params: { at: 'key' } })
     }
-  }, ALWAYS)
+  }, ON_MAPPINGS)
 }
 
-/** For checks on which keys are there: they run although a value is wrong, so that all mistakes come at once. */
-export const ALWAYS = { when: () => true }
+/** For checks on which keys are there: they run on any mapping, although a value in it is wrong, so that all mistakes come at once. */
+export const ON_MAPPINGS = {
+  when: ({ value }: { readonly value: unknown }) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value),
+}
 
 /** A check that exactly one of some keys is there. That none is there is not said beside an unknown key: it is the same slip. */
 export function exactlyOne(
   keys: readonly string[],
   say: { readonly none: string; readonly many: (found: string) => string },
 ) {
-  return (value: unknown, context: z.RefinementCtx): void => {
-    if (typeof value !== 'object' || value === null) return
+  return (value: object, context: z.RefinementCtx): void => {
     const found = keys.filter((key) => Object.hasOwn(value, key))
     if (found.length === 1) return
     const message = found.length === 0 ? say.none : say.many(found.map((key) => `\`${key}\``).join(' and '))

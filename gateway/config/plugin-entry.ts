@@ -1,7 +1,7 @@
 /** An entry that holds exactly one plugin's name with that plugin's options, beside keys of the section's own. */
 import { z } from 'zod'
 import type { Plugin } from '../plugin.ts'
-import { ALWAYS, exactlyOne } from './entry.ts'
+import { exactlyOne, ON_MAPPINGS } from './entry.ts'
 import { suggestion } from './suggest.ts'
 
 export interface PluginPlace<Common extends z.ZodRawShape> {
@@ -26,7 +26,7 @@ export function pluginEntry<Common extends z.ZodRawShape>(plugins: readonly Plug
         none: `name one plugin with its options, such as \`${place.example}\`${keys.length > 0 ? `; there are ${keys.join(', ')}` : ''}`,
         many: (found) => `an entry has one plugin only, but here are ${found}: make two entries`,
       }),
-      ALWAYS,
+      ON_MAPPINGS,
     )
     .transform((value) => {
       const entries = Object.entries(value)

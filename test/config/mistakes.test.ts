@@ -245,3 +245,36 @@ test('a block that should be something else is shown at its key, not at its firs
     '5:3: expected debug, info, warn or error, got a mapping',
   ])
 })
+
+test('whatever stands where a mapping belongs is a mistake, never a crash', async (t) => {
+  const odd = [
+    '',
+    'null',
+    '1',
+    'text',
+    'true',
+    '.nan',
+    '[]',
+    '[[]]',
+    '[null]',
+    '{}',
+    '{ "": 1 }',
+    '{ a: { a: { a: 1 } } }',
+  ]
+  const places = [
+    'mqtt: { acl: [ODD] }',
+    'windows: { a: ODD }',
+    'upstreams: { a: ODD }',
+    'sources: { a: ODD }',
+    'decode: [ODD]',
+  ]
+  const sections = ['gateway', 'mqtt', 'http', 'journal', 'outbox', 'windows', 'log'].map((name) => `${name}: ODD`)
+  for (const place of [...places, ...sections]) {
+    for (const value of odd) {
+      for (const mistake of await mistakesIn(t, `${place.replace('ODD', value)}\n`)) {
+        assert.match(mistake, /^1:\d+: \S/, `${place} ${value}`)
+        assert.doesNotMatch(mistake, /undefined|object Object|Invalid/, `${place} ${value}`)
+      }
+    }
+  }
+})

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { bytes } from '../bytes.ts'
 import { duration } from '../duration.ts'
-import { ALWAYS } from '../entry.ts'
+import { ON_MAPPINGS } from '../entry.ts'
 
 export const journalSection = z
   .strictObject({
@@ -28,10 +28,9 @@ export const journalSection = z
       .describe('Memory for what is not yet written; when it is full the gateway stops reading its sockets.'),
   })
   .superRefine((value, context) => {
-    if (typeof value !== 'object' || value === null) return
     const { maxBytes, segment } = value
     if (typeof maxBytes !== 'number' || typeof segment !== 'number' || maxBytes >= 2 * segment) return
     context.addIssue({ code: 'custom', message: '`maxBytes` must hold at least two segments', path: ['maxBytes'] })
-  }, ALWAYS)
+  }, ON_MAPPINGS)
   .prefault({})
   .describe('The durable log of all that came in.')

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { isTopicFilter } from '../../broker/topics.ts'
 import { listen } from '../address.ts'
 import { bytes } from '../bytes.ts'
-import { ALWAYS, DURABILITY, durability, flag, name, path, placeholders, whole } from '../entry.ts'
+import { DURABILITY, durability, flag, name, ON_MAPPINGS, path, placeholders, whole } from '../entry.ts'
 import { text } from '../scalar.ts'
 
 const filters = z.array(text(checkFilter, { example: 'telemetry/{client}/#' }))
@@ -56,12 +56,12 @@ const aclRule = z
     subscribe: filters.exactOptional().describe('Topic filters that may be subscribed to.'),
   })
   .superRefine((rule, context) => {
-    if (typeof rule !== 'object' || rule === null || 'publish' in rule || 'subscribe' in rule) return
+    if ('publish' in rule || 'subscribe' in rule) return
     context.addIssue({
       code: 'custom',
       message: 'the rule allows nothing: add `publish: [FILTER]` or `subscribe: [FILTER]`',
     })
-  }, ALWAYS)
+  }, ON_MAPPINGS)
 
 const limits = z
   .strictObject({

@@ -1,5 +1,5 @@
 import type { Plugin } from '../../plugin.ts'
-import { ALWAYS, DURABILITY, durability, named } from '../entry.ts'
+import { DURABILITY, durability, named, ON_MAPPINGS } from '../entry.ts'
 import { pluginEntry } from '../plugin-entry.ts'
 
 export interface SourceConfig {
@@ -24,12 +24,11 @@ export function sourcesSection(plugins: readonly Plugin[]) {
   }).transform(({ plugin, options, rest }): SourceConfig => ({ plugin, options, durability: rest.durability }))
   return named('source', entry)
     .superRefine((entries, context) => {
-      if (typeof entries !== 'object' || entries === null) return
       for (const name of BUILT_IN.filter((own) => Object.hasOwn(entries, own))) {
         const message = `source name \`${name}\` is taken by the gateway's own ${name.toUpperCase()} input: call it something else, such as \`${name}-2\``
         context.addIssue({ code: 'custom', message, path: [name], params: { at: 'key' } })
       }
-    }, ALWAYS)
+    }, ON_MAPPINGS)
     .prefault({})
     .describe('Further inputs by name: a plugin with its options. Several of one kind may run.')
     .meta({ example: { zmq: { zeromq: { pull: 'tcp://127.0.0.1:5557' } } } })

@@ -3,7 +3,7 @@ import { isTopicName } from '../../broker/topics.ts'
 import type { WindowDefinition, WindowKind } from '../../window/definition.ts'
 import { DEFAULT_STATISTICS, isStatistic } from '../../window/statistics.ts'
 import { duration, formatDuration } from '../duration.ts'
-import { ALWAYS, exactlyOne, flag, name, named, oneOf, placeholders, whole } from '../entry.ts'
+import { exactlyOne, flag, name, named, ON_MAPPINGS, oneOf, placeholders, whole } from '../entry.ts'
 import { text } from '../scalar.ts'
 import { tagValue } from './decode.ts'
 
@@ -110,7 +110,7 @@ const window = z
       none: 'a window needs one of `tumbling: 10s`, `hopping: { size: 45s, slide: 15s }` or `session: 30s`',
       many: (found) => `a window is of one kind only, but has ${found}: keep one`,
     }),
-    ALWAYS,
+    ON_MAPPINGS,
   )
   .superRefine((value, context) => {
     if (!('publish' in value) || typeof value.publish !== 'string' || !Array.isArray(value.by)) return
@@ -119,7 +119,7 @@ const window = z
     if (unknown === undefined) return
     const message = `{${unknown}} in \`${value.publish}\` is not part of the key: use ${known.map((part) => `{${part}}`).join(', ')}, or add it to \`by\``
     context.addIssue({ code: 'custom', message, path: ['publish'] })
-  }, ALWAYS)
+  }, ON_MAPPINGS)
   .superRefine((value, context) => {
     if (value.attachType === undefined || value.attach) return
     context.addIssue({
