@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { Address } from './udp.ts'
 
-/** `127.0.0.1:5683` or `[::1]:5683`. */
+/** `127.0.0.1:5683`, `[::1]:5683`, or `:5683` for every interface. */
 export function address() {
   return z
     .string()
@@ -13,11 +13,12 @@ export function address() {
     .transform(parseAddress)
 }
 
-const FORM = /^(\[[0-9a-fA-F:.]+\]|[^:[\]\s]+):\d{1,5}$/
+const FORM = /^(\[[0-9a-fA-F:.]+\]|[^:[\]\s/]*):\d{1,5}$/
 
 function parseAddress(text: string): Address {
   const colon = text.lastIndexOf(':')
-  return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) }
+  const host = text.slice(0, colon).replace(/^\[|\]$/g, '')
+  return { host: host || '0.0.0.0', port: Number(text.slice(colon + 1)) }
 }
 
 export function isLoopback({ host }: Address): boolean {

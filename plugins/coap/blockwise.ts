@@ -4,7 +4,7 @@
  *   upload (Block1)     block 0 ─▶ 2.31 ─▶ block 1 ─▶ 2.31 … last block ─▶ the handler gets the whole body
  *   download (Block2)   the handler's whole body is kept; block by block goes out of it as the client asks
  *
- * Both are bounded: a body by `maxBody`, all of them together by `maxTotal` (then the least recently used goes), and one
+ * Both are bounded: a body by `maxBody`, those of one direction together by `maxTotal` (then the least recently used goes), and one
  * that is not continued by `expiry`. A transfer belongs to a peer and to everything that makes up the request's cache key
  * (RFC 9175 §3: also to its Request-Tag).
  */
@@ -15,7 +15,7 @@ import { BAD_REQUEST, REQUEST_ENTITY_INCOMPLETE, REQUEST_ENTITY_TOO_LARGE } from
 export interface BlockwiseLimits {
   /** Bytes of one body. */
   readonly maxBody: number
-  /** Bytes of all half-done transfers. */
+  /** Bytes of all half-done transfers of one direction. */
   readonly maxTotal: number
   /** ms without a further block after which a transfer is given up. */
   readonly expiry: number

@@ -43,7 +43,8 @@ export interface Exchange {
   verified(): void
   /** Acknowledges now; the response follows in a confirmable message of its own, which also proves the address. */
   separate(): void
-  respond(code: number, options?: readonly Option[], payload?: Uint8Array): void
+  /** @param undelivered called when the response went by itself and was not acknowledged */
+  respond(code: number, options?: readonly Option[], payload?: Uint8Array, undelivered?: () => void): void
   /** Answers nothing more than the protocol asks for: an acknowledgement of a confirmable request. */
   ignore(): void
   /** Refuses the message itself with RST, as if it had never come (§4.2). */
@@ -194,7 +195,7 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
       this.#state = 'answered'
     }
 
-    respond(code: number, withOptions?: readonly Option[], payload?: Uint8Array): void {
+    respond(code: number, withOptions?: readonly Option[], payload?: Uint8Array, undelivered?: () => void): void {
       if (this.#state === 'answered') return
       const before = this.#state
       this.#state = 'answered'
@@ -203,7 +204,9 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
         confirmables.send(
           this.#from,
           (own) => encode(CON, code, own, token, withOptions, payload),
-          () => {},
+          (outcome) => {
+            if (outcome !== 'acknowledged') undelivered?.()
+          },
         )
         return
       }

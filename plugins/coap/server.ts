@@ -180,7 +180,7 @@ export function createServer(options: ServerOptions): Server {
     }
     const observation = observations.add(request, match, token)
     const extra = observation ? [uintOption(OBSERVE, observation.sequence)] : []
-    finish(exchange, demands, response, extra)
+    finish(exchange, demands, response, extra, () => observation?.end())
     if (observation) match.resource.observed?.(observation)
   }
 
@@ -196,7 +196,13 @@ export function createServer(options: ServerOptions): Server {
     return true
   }
 
-  function finish(exchange: Exchange, demands: Demands, response: Response, extra: readonly Option[] = []): void {
+  function finish(
+    exchange: Exchange,
+    demands: Demands,
+    response: Response,
+    extra: readonly Option[] = [],
+    undelivered?: () => void,
+  ): void {
     if (demands.noResponse & (1 << ((response.code >> 5) - 1))) {
       exchange.ignore()
       return
@@ -205,7 +211,7 @@ export function createServer(options: ServerOptions): Server {
     const { token } = exchange.message
     const reply = shaped(exchange, response, demands, extra, room, token.length)
     if (4 + token.length + optionsLength(reply.options) + reply.payload.length + 1 <= room)
-      exchange.respond(reply.code, reply.options, reply.payload)
+      exchange.respond(reply.code, reply.options, reply.payload, undelivered)
     else if (isSuccess(response.code)) {
       const proof: Option[] = [{ number: ECHO, value: echo.make(exchange.peer) }]
       exchange.respond(UNAUTHORIZED, 4 + token.length + optionsLength(proof) <= room ? proof : [])

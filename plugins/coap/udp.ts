@@ -1,5 +1,8 @@
 /** Plain UDP as a datagram transport. */
+
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
+import { lookup } from 'node:dns/promises'
+import { isIP } from 'node:net'
 import { NotConnectedError, reasonOf, StartError } from '../../gateway/errors.ts'
 import type { DatagramReceiver, DatagramTransport, Peer } from './transport.ts'
 
@@ -28,11 +31,21 @@ function noLookup(host: string, _options: unknown, callback: (error: null, addre
  * @throws NotConnectedError for any other failure to bind
  */
 export async function bindUdp(address: Address, name = 'udp'): Promise<UdpTransport> {
-  const type = address.host.includes(':') ? 'udp6' : 'udp4'
+  const host = await numeric(address.host)
+  const type = host.includes(':') ? 'udp6' : 'udp4'
   const socket = createSocket({ type, lookup: noLookup as never })
-  await bound(socket, address)
+  await bound(socket, { host, port: address.port })
   socket.setRecvBufferSize(RECEIVE_BUFFER)
   return overSocket(socket, name)
+}
+
+async function numeric(host: string): Promise<string> {
+  if (isIP(host) !== 0) return host
+  try {
+    return (await lookup(host)).address
+  } catch (cause) {
+    throw new NotConnectedError('SLUICE_UDP', `cannot find the address of ${host}: ${reasonOf(cause)}`, { cause })
+  }
 }
 
 function bound(socket: Socket, address: Address): Promise<void> {

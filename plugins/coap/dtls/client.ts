@@ -65,6 +65,8 @@ export interface Credentials {
   readonly suites?: readonly number[]
   /** Offer to send a Connection ID. Default true. */
   readonly connectionId?: boolean
+  /** Offer the extended master secret. Default true. */
+  readonly extendedMasterSecret?: boolean
 }
 
 export interface DtlsClient extends DatagramTransport {
@@ -142,10 +144,8 @@ export function createDtlsClient({ clock, lower, name = 'dtls-client' }: DtlsCli
 
   function greet(attempt: Attempt, cookie: Buffer): void {
     const { credentials, random } = attempt
-    const extensions: Extension[] = [
-      [EXTENDED_MASTER_SECRET, Buffer.alloc(0)],
-      [RENEGOTIATION_INFO, Buffer.from([0])],
-    ]
+    const extensions: Extension[] = [[RENEGOTIATION_INFO, Buffer.from([0])]]
+    if (credentials.extendedMasterSecret ?? true) extensions.push([EXTENDED_MASTER_SECRET, Buffer.alloc(0)])
     if (credentials.connectionId ?? true) extensions.push([CONNECTION_ID, writeConnectionId(Buffer.alloc(0))])
     const suites = credentials.suites ?? SUITES.map((s) => s.id)
     attempt.flight = []

@@ -358,6 +358,17 @@ test('forgets an observer that refuses a notification, and one that does not ans
   s.server.close()
 })
 
+test('forgets an observer whose first response never arrived', async () => {
+  const s = setup()
+  const register = encode(CON, GET, 1, TOKEN, [...uriOptions('state'), uintOption(OBSERVE, 0)])
+  s.network.inject('nobody', 'gateway', register)
+  await s.network.run()
+  assert.equal(s.server.observers, 1)
+  await s.clock.advance(100_000)
+  assert.equal(s.server.observers, 0)
+  s.server.close()
+})
+
 test('serves beyond its limit of observers, without observing', async () => {
   const s = setup({ maxObservers: 1 })
   await s.ask(GET, 'state', [uintOption(OBSERVE, 0)], undefined, { token: Buffer.from([1]) })

@@ -45,6 +45,12 @@ for (const suite of SUITES)
       )
     })
 
+test('serves a client that has no extended master secret', async () => {
+  const s = setup()
+  await say(s, 'old', await connected(s, 'device', { extendedMasterSecret: false }))
+  assert.equal(s.heard[0]?.data, 'old')
+})
+
 test('keeps nothing of a client that has not sent its cookie back', async () => {
   const s = setup()
   s.network.fate = ({ from }) => (from === 'gateway' ? 0 : 1)
