@@ -9,8 +9,8 @@
  *
  *   segment          header | frame | frame | …          a frame for each group commit (more when it is large)
  *
- *   segment header   0          8         9      12           28         36        44      48
- *                    "SLUICELG" | version | 0 0 0 | identity 16 | first u64 | time u64 | crc32 of the above
+ *   segment header   0          8         9       10    12           28         36        44      48
+ *                    "SLUICELG" | version | flags | 0 0 | identity 16 | first u64 | time u64 | crc32 of the above
  *
  *   frame            0        4            8          12       16          20      24
  *                    marker  | head crc32 | body crc32 | length | raw length | count | unsynced
@@ -22,6 +22,7 @@
  *   epoch            "SLUICEID" | version | 0 0 0 | identity 16 | crc32
  *
  * - The first 48 bytes of a segment keep this layout in every version: a newer one is recognised, not taken for damage.
+ * - AFTER_TROUBLE in a segment's flags: what the segment before holds beyond this one's `first` was given up.
  * - The head's CRC covers the head from `body crc32` on, so that a flipped length sends nobody astray.
  * - Both CRCs of a frame start from the CRC of the identity. Its second half is told to nobody, so no payload can hold
  *   bytes that pass for a frame of this log, and no frame of another log passes either.
@@ -29,8 +30,8 @@
  * - `first` is the number of the frame's first record, `unsynced` how many records before it were not known to be
  *   durable when it was made, `time` the wall clock in ms when its first record came.
  * - `mark` is the last value its owner set, also when that was in an earlier frame; `unmarked` says how many records,
- *   counted back from the frame's last, the mark does not cover. A frame of no records carries a mark or says that the
- *   log was closed: everything before it is durable.
+ *   counted back from the frame's last, the mark does not cover. A frame of no records carries a mark, or CLOSED in
+ *   flags: everything before it is durable.
  */
 import { randomBytes } from 'node:crypto'
 import { crc32 } from './crc32.ts'
@@ -38,8 +39,12 @@ import { crc32 } from './crc32.ts'
 export const VERSION = 1
 export const SEGMENT_HEAD = 48
 export const FRAME_HEAD = 56
+/** Begun because the segment before was given up: bytes at that one's end that are not sound are no damage. */
+export const AFTER_TROUBLE = 1
 /** The body is deflated. */
 export const DEFLATED = 1
+/** Everything before this frame is durable: the log was closed. */
+export const CLOSED = 2
 /** No record is longer, bytes. */
 export const MAX_RECORD = 64 * 1024 * 1024
 /** No body is longer, deflated or not: more is not believed, whatever the CRC says. */
@@ -71,6 +76,7 @@ export function newIdentity(): Identity {
 
 export interface SegmentHead {
   readonly version: number
+  readonly flags: number
   readonly identity: Identity
   readonly first: number
   /** Wall clock when its first record came, ms since the epoch. */
@@ -117,10 +123,11 @@ export function decodeIdentity(bytes: Buffer): Identity | null {
   return identityOf(Buffer.from(bytes.subarray(12, 28)))
 }
 
-export function encodeSegmentHead(identity: Identity, first: number, time: number): Buffer {
+export function encodeSegmentHead({ identity, flags, first, time }: Omit<SegmentHead, 'version'>): Buffer {
   const bytes = Buffer.alloc(SEGMENT_HEAD)
   SEGMENT_MAGIC.copy(bytes)
   bytes[8] = VERSION
+  bytes[9] = flags
   identity.bytes.copy(bytes, 12)
   writeU64(bytes, first, 28)
   writeU64(bytes, Math.max(0, Math.floor(time)), 36)
@@ -134,6 +141,7 @@ export function decodeSegmentHead(bytes: Buffer): SegmentHead | null {
   if (bytes.readUInt32BE(44) !== crc32(bytes.subarray(0, 44), 0)) return null
   return {
     version: bytes[8] as number,
+    flags: bytes[9] as number,
     identity: identityOf(Buffer.from(bytes.subarray(12, 28))),
     first: readU64(bytes, 28),
     time: readU64(bytes, 36),

@@ -1,15 +1,19 @@
 /** A frame while it is in memory: filled, sealed, written, and kept until it is durable. */
 import { promisify } from 'node:util'
-import { deflateRaw, inflateRawSync } from 'node:zlib'
+import { deflateRaw, deflateRawSync, inflateRawSync } from 'node:zlib'
 import { crc32 } from './crc32.ts'
-import { DEFLATED, encodeFrameHead, FRAME_HEAD, type FrameHead } from './format.ts'
+import { CLOSED, DEFLATED, encodeFrameHead, FRAME_HEAD, type FrameHead } from './format.ts'
 
-const deflate = promisify(deflateRaw)
+const deflateElsewhere = promisify(deflateRaw)
+
+import type { ScannedFrame } from './scan.ts'
 
 /** A frame is cut at this many bytes: what one flipped bit can cost. */
 export const FRAME_BYTES = 262_144
 /** Bodies shorter than this are not worth deflating. */
 const MIN_DEFLATED = 128
+/** Bodies longer than this are deflated by another thread: a shorter one takes less time than asking for that. */
+const MAX_AT_ONCE = 16_384
 
 export interface Frame {
   readonly buffer: Buffer
@@ -26,6 +30,8 @@ export interface Frame {
   markedTo: number
   /** Somebody waits until it is durable; otherwise it is synced with those that come later. */
   sync: boolean
+  /** It says that everything before it is durable. */
+  closed: boolean
   /** What goes to the disk; null until sealed. */
   parts: readonly Buffer[] | null
   /** Bytes of `parts`. */
@@ -43,15 +49,28 @@ export function createFrame(buffer: Buffer): Frame {
     mark: 0,
     markedTo: 0,
     sync: false,
+    closed: false,
     parts: null,
     size: 0,
   }
 }
 
+/** A frame as it was found on disk, to be written again. */
+export function frameOf({ head, bytes }: ScannedFrame): Frame {
+  const { first, count, mark, unmarked } = head
+  const markedTo = mark === 0 ? 1 : first + count - unmarked
+  const { length } = bytes
+  return { ...createFrame(bytes), used: length, first, count, mark, markedTo, sync: true, parts: [bytes], size: length }
+}
+
+function deflate(raw: Buffer): Buffer | Promise<Buffer> {
+  return raw.length > MAX_AT_ONCE ? deflateElsewhere(raw, { level: 1 }) : deflateRawSync(raw, { level: 1 })
+}
+
 /** Gives the frame its head, its CRCs and, if that makes it smaller, a deflated body. */
 export async function sealFrame(frame: Frame, seed: number, durable: number, compress: boolean): Promise<void> {
   const raw = frame.buffer.subarray(FRAME_HEAD, frame.used)
-  const deflated = compress && raw.length >= MIN_DEFLATED ? await deflate(raw, { level: 1 }) : raw
+  const deflated = compress && raw.length >= MIN_DEFLATED ? await deflate(raw) : raw
   const smaller = deflated.length < raw.length
   const body = smaller ? deflated : raw
   encodeFrameHead(frame.buffer, seed, {
@@ -63,7 +82,7 @@ export async function sealFrame(frame: Frame, seed: number, durable: number, com
     unmarked: frame.mark === 0 ? 0 : frame.first + frame.count - frame.markedTo,
     first: frame.first,
     mark: frame.mark,
-    flags: smaller ? DEFLATED : 0,
+    flags: (smaller ? DEFLATED : 0) | (frame.closed ? CLOSED : 0),
     time: frame.time,
   })
   frame.parts = smaller ? [frame.buffer.subarray(0, FRAME_HEAD), body] : [frame.buffer.subarray(0, frame.used)]

@@ -27,6 +27,8 @@
  *
  * Recovery reads the newest segment that has a sound frame. A bad stretch of which a later frame or segment says that
  * it was durable is damage: skipped, reported, numbers not reused. Any other is a torn write: the file ends there.
+ * Sound frames of which nobody says so are written again, to a new segment: after a failed fdatasync the kernel shows
+ * bytes that the disk never took, and a process that comes later is not told.
  *
  * Layout in `format.ts`. The ideas are older: frames found again by marker and CRC as in Ogg (RFC 3533), records in
  * segments deleted whole as in Kafka's log, "fsync failed, so start anew" after Rebello et al., "Can applications
@@ -222,7 +224,10 @@ export async function openLog(options: LogOptions): Promise<Log> {
     mark: recovered.mark,
     markedTo: recovered.markedTo,
     identityKept: recovered.identityKept,
+    unsure: recovered.unsure,
+    soundTo: recovered.torn?.offset ?? Infinity,
   })
+  await writer.open()
   const retention = createRetention({ files, clock, directory, segments })
   await retention.describeOldest()
   const source = {

@@ -70,7 +70,7 @@ async function* readSegment(source: ReadSource, position: Position, limit: numbe
   const end = segment.size
   const file = await fileOf(source.files, position, segment)
   const scanner = file && new Scanner(file, source.identity.seed, position.offset, end)
-  let bad: Stretch | null = null
+  let bad = null as Stretch | null
   while (scanner !== null && position.next <= last) {
     const scanned: ScannedFrame | ScannedDamage | null = await nextScanned(scanner)
     if (scanned === null) break
@@ -83,7 +83,8 @@ async function* readSegment(source: ReadSource, position: Position, limit: numbe
     position.offset = scanned.end
     if (found === 'before') continue
     notePlace(segment, found.first, scanned.offset)
-    if (found.first > position.next) lose(source, position, segment, bad ?? scanned, found.first - 1)
+    if (found.first > position.next)
+      lose(source, position, segment, bad ?? { offset: scanned.offset, end: scanned.offset }, found.first - 1)
     bad = null
     const { skipped } = position
     position.skipped = 0

@@ -17,7 +17,8 @@ import {
   VERSION,
 } from './format.ts'
 import type { Damage, Torn } from './log.ts'
-import { createSegment, notePlace, type Segment, Segments, shrink } from './segments.ts'
+import type { ScannedFrame } from './scan.ts'
+import { createSegment, notePlace, type Segment, Segments } from './segments.ts'
 import { type Survey, survey } from './survey.ts'
 
 export interface RecoveryOptions {
@@ -37,6 +38,11 @@ export interface Recovered {
   readonly mark: number
   readonly markedTo: number
   readonly torn: Torn | null
+  /**
+   * Sound frames at the end of `newest` of which nobody says that they were durable. The kernel may show what the disk
+   * never took (after a failed fsync it does): they must be written again before they are trusted.
+   */
+  readonly unsure: readonly ScannedFrame[]
 }
 
 export async function recover(options: RecoveryOptions): Promise<Recovered> {
@@ -46,25 +52,24 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
   const segments = new Segments()
   // Highest number that somebody says was durable.
   let witness = floor - 1
-  let torn: Torn | null = null
   for (let i = found.length - 1; i >= 0; i--) {
     const segment = found[i] as Segment
     const seen = await readable(segment.path, survey(files, segment.path, segment.size, identity))
     refuseNewer(segment, seen)
     witness = Math.max(witness, seen.witness)
     const judged = judge(segment, seen, witness, damaged)
-    torn = judged.torn ?? torn
     if (judged.last === null) {
       await setAside(files, segment, seen, witness, damaged)
       witness = Math.max(witness, segment.first - 1)
       continue
     }
-    await settle(files, segment, judged.torn)
+    const cut = judged.torn?.offset ?? Infinity
+    const unsure = seen.unsure.filter(({ offset }) => offset < cut)
     await keepOlder(files, found.slice(0, i), segment, segments)
     const { last } = judged
-    return { identity, identityKept: kept, segments, ...standing(last, witness), torn }
+    return { identity, identityKept: kept, segments, ...standing(last, witness), torn: judged.torn, unsure }
   }
-  return { identity, identityKept: kept, segments, next: witness + 1, mark: 0, markedTo: witness + 1, torn }
+  return { identity, identityKept: kept, segments, next: witness + 1, mark: 0, markedTo: 1, torn: null, unsure: [] }
 }
 
 function standing(last: FrameHead, witness: number): { next: number; mark: number; markedTo: number } {
@@ -144,7 +149,7 @@ export function judge(
     }
     const { head } = item
     if (head.first > expected) {
-      const { offset, end } = bad ?? item
+      const { offset, end } = bad ?? { offset: item.offset, end: item.offset }
       damaged({ file, offset, bytes: end - offset, firstLost: expected, lastLost: head.first - 1 })
     }
     bad = null
@@ -177,21 +182,6 @@ async function setAside(
   }
   damaged({ file: path, offset: 0, bytes: size, ...(lost ? { firstLost: segment.first, lastLost: witness } : {}) })
   await files.rename(path, `${path}.corrupt`).catch(() => undefined)
-}
-
-/** Cuts off what was torn and makes the rest durable: what a crash left in the kernel's memory is read as if it were. */
-async function settle(files: Files, segment: Segment, torn: Torn | null): Promise<void> {
-  if (torn !== null) {
-    shrink(segment, torn.offset)
-    await files.truncate(segment.path, torn.offset).catch(() => undefined)
-    return
-  }
-  try {
-    const file = await files.edit(segment.path)
-    await file.sync().finally(() => file.close())
-  } catch {
-    // A read-only disk will say so again at the first commit.
-  }
 }
 
 /** Takes over the segments before `newest`, without those that it replaces. */

@@ -1,6 +1,6 @@
 /** Deletes whole segments from the front. */
 import type { Clock } from '../clock.ts'
-import { type Files, readSmall } from './files.ts'
+import { codeOf, type Files, readSmall } from './files.ts'
 import { decodeSegmentHead, SEGMENT_HEAD } from './format.ts'
 import type { Dropped, Retention } from './log.ts'
 import type { Segment, Segments } from './segments.ts'
@@ -28,13 +28,27 @@ export function createRetention({ files, clock, directory, segments }: Retention
   const describeOldest = async () => {
     if (segments.oldest) await describe(segments.oldest)
   }
+  /** Gone from the log, not yet from the disk. */
+  const doomed: Segment[] = []
+  const deleteDoomed = async () => {
+    let deleted = false
+    for (let oldest = doomed[0]; oldest !== undefined; oldest = doomed[0]) {
+      const code = await files.remove(oldest.path).then(() => null, codeOf)
+      // In order, so that a log opened later finds no hole: the rest waits until this one goes.
+      if (code !== null && code !== 'ENOENT') break
+      doomed.shift()
+      deleted = true
+    }
+    if (deleted) await files.syncDirectory(directory).catch(() => undefined)
+  }
+  let last: Promise<void> = Promise.resolve()
   const remove = async (gone: readonly Segment[]) => {
-    if (gone.length === 0) return
+    if (gone.length === 0 && doomed.length === 0) return
     for (const segment of gone) segments.remove(segment)
+    doomed.push(...gone)
+    last = last.then(deleteDoomed)
     await describeOldest()
-    // One that cannot be deleted now is found, and deleted, when the log is opened and trimmed again.
-    for (const segment of gone) await files.remove(segment.path).catch(() => undefined)
-    await files.syncDirectory(directory).catch(() => undefined)
+    await last
   }
   return {
     describeOldest,

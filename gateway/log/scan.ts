@@ -21,7 +21,8 @@ export interface ScannedFrame {
   /** Where the next frame begins. */
   readonly end: number
   readonly head: FrameHead
-  /** As stored; memory of its own until the garbage collector takes it. */
+  /** As stored, memory of its own: head and body, and the body alone. */
+  readonly bytes: Buffer
   readonly body: Buffer
 }
 
@@ -89,7 +90,8 @@ export class Scanner {
       if (this.#badFrom >= 0) return this.#damage()
       const offset = this.offset
       this.offset += size
-      return { kind: 'frame', offset, end: this.offset, head, body }
+      const bytes = this.#chunk.subarray(at - FRAME_HEAD, at + head.length)
+      return { kind: 'frame', offset, end: this.offset, head, bytes, body }
     }
   }
 

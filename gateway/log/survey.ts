@@ -1,7 +1,7 @@
 /** Everything there is to know of one segment file, without its records. */
 import type { Files } from './files.ts'
-import { decodeSegmentHead, type FrameHead, type Identity, SEGMENT_HEAD, type SegmentHead } from './format.ts'
-import { nextScanned, type ScannedDamage, Scanner } from './scan.ts'
+import { CLOSED, decodeSegmentHead, type FrameHead, type Identity, SEGMENT_HEAD, type SegmentHead } from './format.ts'
+import { nextScanned, type ScannedDamage, type ScannedFrame, Scanner } from './scan.ts'
 
 export interface SurveyedFrame {
   readonly kind: 'frame'
@@ -20,8 +20,8 @@ export interface Survey {
   readonly items: readonly (SurveyedFrame | ScannedDamage)[]
   /** Highest number that a frame says was durable when it was made; 0 if none. */
   readonly witness: number
-  /** Where sound frames end. */
-  readonly end: number
+  /** Frames, in order, of which none says that they were durable: at most what is committed at once. */
+  readonly unsure: readonly ScannedFrame[]
 }
 
 export async function survey(files: Files, path: string, size: number, identity: Identity): Promise<Survey> {
@@ -35,7 +35,7 @@ export async function survey(files: Files, path: string, size: number, identity:
     const scanner = new Scanner(file, identity.seed, SEGMENT_HEAD, size)
     const items: (SurveyedFrame | ScannedDamage)[] = []
     let witness = 0
-    let end = Math.min(size, SEGMENT_HEAD)
+    let unsure: ScannedFrame[] = []
     for (;;) {
       const scanned = await nextScanned(scanner)
       if (scanned === null) break
@@ -44,10 +44,13 @@ export async function survey(files: Files, path: string, size: number, identity:
       if (scanned.kind === 'frame') {
         // The body is let go: a segment's frames are many.
         items.push({ kind: 'frame', offset: scanned.offset, end: scanned.end, head: scanned.head })
-        end = scanned.end
+        if ((scanned.head.flags & CLOSED) === 0) unsure.push(scanned)
+        else unsure = []
+        if (unsure.length > 0)
+          unsure = unsure.filter(({ head: { first, count } }) => first + Math.max(0, count - 1) > witness)
       } else items.push(scanned)
     }
-    return { head, start: Math.min(size, SEGMENT_HEAD), blank, items, witness, end }
+    return { head, start: Math.min(size, SEGMENT_HEAD), blank, items, witness, unsure }
   } finally {
     await file.close()
   }

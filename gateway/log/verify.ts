@@ -1,10 +1,11 @@
 /** Looks a log over without changing a byte: what `sluice audit` knows of the disk, also while no gateway runs. */
-import { codeOf, type Files } from './files.ts'
+import type { Files } from './files.ts'
+import { AFTER_TROUBLE, type SegmentHead } from './format.ts'
 import type { Batch, Damage, Torn } from './log.ts'
 import { readLog } from './reader.ts'
 import { judge, listQuarantined, recover } from './recovery.ts'
 import type { Segment } from './segments.ts'
-import { survey } from './survey.ts'
+import { type Survey, survey } from './survey.ts'
 
 export interface LogReport {
   readonly epoch: string
@@ -88,22 +89,22 @@ export async function verifyLog(options: StoredOptions): Promise<LogReport> {
   const { identity, segments, next, mark, markedTo, torn } = await recover({ directory, files, floor, damaged: report })
   let frames = 0
   let records = 0
-  for (const segment of segments.list) {
+  let following: SegmentHead | null = null
+  for (const segment of segments.list.toReversed()) {
     const end = segments.after(segment)?.first ?? next
-    const newest = segment === segments.newest
-    try {
-      const seen = await survey(files, segment.path, segment.size, identity)
-      if (seen.head === null) report({ file: segment.path, offset: 0, bytes: seen.start })
-      // Recovery has judged the newest.
-      if (!newest) judgeOlder(segment, seen, end, report)
-      for (const item of seen.items) {
-        if (item.kind === 'damage') continue
-        frames++
-        records += Math.max(0, Math.min(item.head.first + item.head.count, end) - item.head.first)
-      }
-    } catch (error) {
+    const seen = await survey(files, segment.path, segment.size, identity).catch(() => null)
+    if (seen === null) {
       report({ file: segment.path, offset: 0, bytes: segment.size, firstLost: segment.first, lastLost: end - 1 })
-      if (codeOf(error) === 'UNKNOWN') throw error
+      continue
+    }
+    if (seen.head === null) report({ file: segment.path, offset: 0, bytes: seen.start })
+    // Recovery has judged the newest.
+    if (segment !== segments.newest) judgeOlder(segment, seen, end, following, report)
+    following = seen.head
+    for (const item of seen.items) {
+      if (item.kind === 'damage') continue
+      frames++
+      records += Math.max(0, Math.min(item.head.first + item.head.count, end) - item.head.first)
     }
   }
   return {
@@ -125,17 +126,15 @@ export async function verifyLog(options: StoredOptions): Promise<LogReport> {
 /** A segment that others follow: all below `end` was durable. */
 function judgeOlder(
   segment: Segment,
-  seen: Awaited<ReturnType<typeof survey>>,
+  seen: Survey,
   end: number,
+  following: SegmentHead | null,
   report: (damage: Damage) => void,
 ): void {
   const { last, torn } = judge(segment, seen, end - 1, report)
-  const file = segment.path
-  if (torn === null) {
-    if (last === null) report({ file, offset: 0, bytes: segment.size, firstLost: segment.first, lastLost: end - 1 })
-    return
+  if (last === null && torn === null) {
+    report({ file: segment.path, offset: 0, bytes: segment.size, firstLost: segment.first, lastLost: end - 1 })
   }
-  // What failed here was written again in the next segment: no loss, and expected after trouble.
-  const [head] = seen.items.flatMap((item) => (item.kind === 'damage' && item.offset === torn.offset ? item.heads : []))
-  if (head === undefined || head.first < end) report(torn)
+  const givenUp = following !== null && (following.flags & AFTER_TROUBLE) !== 0
+  if (torn !== null && !givenUp) report(torn)
 }

@@ -17,6 +17,7 @@ import type { Clock, Timer } from '../clock.ts'
 import { reasonOf } from '../errors.ts'
 import { codeOf, type Files, replaceSmall, type WritableFile } from './files.ts'
 import {
+  AFTER_TROUBLE,
   encodeIdentity,
   encodeSegmentHead,
   FRAME_HEAD,
@@ -27,8 +28,9 @@ import {
   SEGMENT_HEAD,
   writeRecordLength,
 } from './format.ts'
-import { createFramePool, FRAME_BYTES, type Frame, type FramePool, sealFrame } from './frame.ts'
+import { createFramePool, FRAME_BYTES, type Frame, type FramePool, frameOf, sealFrame } from './frame.ts'
 import type { Trouble } from './log.ts'
+import type { ScannedFrame } from './scan.ts'
 import { createSegment, notePlace, type Segment, type Segments } from './segments.ts'
 
 /** Pause between attempts while the disk is in trouble, ms. */
@@ -57,6 +59,10 @@ export interface WriterOptions {
   readonly mark: number
   readonly markedTo: number
   readonly identityKept: boolean
+  /** What recovery found and does not trust. */
+  readonly unsure: readonly ScannedFrame[]
+  /** Where the newest segment is torn. */
+  readonly soundTo: number
 }
 
 interface Waiter {
@@ -127,6 +133,7 @@ export class Writer {
     this.#identityKept = options.identityKept
     this.#pool = createFramePool(Math.max(2, Math.min(32, Math.ceil(options.maxBuffer / FRAME_BYTES))))
     this.#frame = this.#pool.take(0)
+    this.#adopt()
   }
 
   get buffer(): Buffer {
@@ -196,12 +203,34 @@ export class Writer {
     })
   }
 
+  /** Tries to make durable what was found. Resolves also when that fails. */
+  async open(): Promise<void> {
+    if (this.#waiting.length > 0) await this.#run()
+    else await this.#tidy()
+  }
+
+  /** Frames that the newest segment has, perhaps only in the kernel's memory, go to a new one. */
+  #adopt(): void {
+    const { segments, unsure, soundTo } = this.#o
+    this.#waiting = unsure.map(frameOf)
+    for (const frame of this.#waiting) this.#held += frame.used
+    const [oldest] = unsure
+    if (oldest !== undefined) this.durable = oldest.head.first - 1
+    const { newest } = segments
+    const size = oldest?.offset ?? soundTo
+    if (newest !== undefined && size < newest.size) this.#giveUp(newest, size > SEGMENT_HEAD ? size : 0)
+  }
+
   /** Commits what is left and says in the file that the log was closed. Gives up when the disk does not take it. */
   async close(): Promise<void> {
     this.#closing = true
     this.#timer?.cancel()
     while (this.#running || this.#soon) await new Promise((resolve) => setImmediate(resolve))
     await this.#run()
+    if (this.#file !== null) {
+      this.#cutEmpty(true)
+      await this.#run()
+    }
     this.#syncTimer?.cancel()
     await this.#file?.close().catch(() => undefined)
     this.#file = null
@@ -258,7 +287,8 @@ export class Writer {
   }
 
   /** A frame without records, for a mark that must not wait for one, or to say that the log was closed. */
-  #cutEmpty(): void {
+  #cutEmpty(closed: boolean): void {
+    this.#frame.closed = closed
     this.#frame.first = this.next
     this.#frame.time = this.#o.clock.now()
     this.#frame.sync = true
@@ -272,10 +302,6 @@ export class Writer {
         this.#again = false
         await this.#commit()
       } while (this.#again || this.#waiting.length > 0 || this.#waiters.length > 0)
-      if (this.#closing && this.#file !== null) {
-        this.#cutEmpty()
-        await this.#commit()
-      }
     } catch (error) {
       await this.#fail(error)
     } finally {
@@ -285,13 +311,14 @@ export class Writer {
 
   async #commit(): Promise<void> {
     if (this.#frame.count > 0) this.#cut()
-    else if (this.#markNew && this.#waiters.length > 0) this.#cutEmpty()
+    else if (this.#markNew && this.#waiters.length > 0) this.#cutEmpty(false)
     this.#timer?.cancel()
     this.#timer = null
-    let wanted = this.#syncDue || this.#closing || this.#waiters.length > 0
+    let wanted = this.#syncDue || this.#closing || this.#waiters.length > 0 || this.trouble !== null
     while (this.#waiting.length > 0) wanted = (await this.#write()) || wanted
     if (this.#unsynced.length > 0 && (wanted || this.#held > this.#o.maxBuffer / 2)) await this.#sync()
     else this.#syncLater()
+    this.#answer()
   }
 
   /** Writes frames that wait. True when somebody waits until one of them is durable. */
@@ -314,7 +341,9 @@ export class Writer {
     const parts = frames.flatMap((frame) => frame.parts ?? [])
     const fresh = segment.size === 0
     // The head goes with the first frames: one write, one block.
-    if (fresh) parts.unshift(encodeSegmentHead(identity, segment.first, segment.time ?? 0))
+    const { first, time = 0 } = segment
+    if (fresh)
+      parts.unshift(encodeSegmentHead({ identity, first, time, flags: this.#residue.length > 0 ? AFTER_TROUBLE : 0 }))
     await (this.#file as WritableFile).write(parts, segment.size)
     if (fresh) segments.grow(segment, SEGMENT_HEAD)
     for (const frame of frames) {
@@ -359,19 +388,20 @@ export class Writer {
     const file = this.#file as WritableFile
     await file.sync()
     if (!file.linked()) throw Object.assign(new Error('the segment was deleted underneath'), { code: 'ENOENT' })
-    if (this.#durableSize === 0) await files.syncDirectory(directory)
+    const fresh = this.#durableSize === 0
+    if (fresh) await files.syncDirectory(directory)
     this.syncs++
     this.#durableSize = segment.size
     this.#syncDue = false
     this.#syncTimer?.cancel()
     this.#syncTimer = null
     this.#release()
+    if (fresh) await this.#tidy()
     if (this.trouble !== null) {
       this.trouble = null
-      await this.#tidy()
       notify([() => this.#o.onTrouble(null)], 0)
     }
-    this.#settle()
+    this.#tell()
   }
 
   /** What is durable leaves the memory. */
@@ -382,17 +412,22 @@ export class Writer {
       this.#held -= frame.used
       this.marked = frame.mark
       this.markedTo = frame.markedTo
-      this.durable = frame.first + frame.count - 1
       this.#pool.give(frame)
     }
+    this.durable = (this.#waiting[0]?.first ?? (this.#frame.count > 0 ? this.#frame.first : this.next)) - 1
   }
 
-  #settle(): void {
-    this.#waiters = this.#waiters.filter((waiter) => {
-      const done = waiter.next <= this.durable + 1 && waiter.mark <= this.marked && waiter.markedTo <= this.markedTo
-      if (done) waiter.done()
-      return !done
-    })
+  /** Those whose wish is fulfilled hear of it. */
+  #answer(): void {
+    if (this.#waiters.length === 0) return
+    const { durable, marked, markedTo } = this
+    const waiters = this.#waiters
+    this.#waiters = waiters.filter((w) => w.next > durable + 1 || w.mark > marked || w.markedTo > markedTo)
+    for (const waiter of waiters) if (!this.#waiters.includes(waiter)) waiter.done()
+  }
+
+  /** Says that more is durable, and that there is room again. */
+  #tell(): void {
     for (const wake of this.#followers) wake()
     notify(this.durableListeners, this.durable)
     if (!this.#starved || !this.roomy) return
@@ -456,19 +491,29 @@ export class Writer {
     this.#file = null
     await file?.close().catch(() => undefined)
     if (segment === null) return
-    const written = segment.size > 0
-    if (this.#durableSize > 0) segments.shrink(segment, this.#durableSize)
+    if (segment.size > 0) {
+      this.#giveUp(segment, this.#durableSize)
+      return
+    }
+    segments.remove(segment)
+    await files.remove(segment.path).catch(() => undefined)
+  }
+
+  /** Only `size` bytes of a segment count from now on. The kernel may have the rest: it stays until it is written again. */
+  #giveUp(segment: Segment, size: number): void {
+    const { segments } = this.#o
+    if (size > 0) segments.shrink(segment, size)
     else segments.remove(segment)
-    // The kernel may still hold what was written: it survives a crash of this process until it is written again.
-    if (written) this.#residue.push({ path: segment.path, size: this.#durableSize })
-    else await files.remove(segment.path).catch(() => undefined)
+    this.#residue.push({ path: segment.path, size })
   }
 
   /** Cuts off what trouble left behind. Nothing depends on it: a segment ends where the next begins. */
   async #tidy(): Promise<void> {
     const { files } = this.#o
-    for (const { path, size } of this.#residue.splice(0)) {
-      await (size > 0 ? files.truncate(path, size) : files.remove(path)).catch(() => undefined)
+    for (const residue of this.#residue.splice(0)) {
+      const { path, size } = residue
+      const code = await (size > 0 ? files.truncate(path, size) : files.remove(path)).then(() => null, codeOf)
+      if (code !== null && code !== 'ENOENT') this.#residue.push(residue)
     }
   }
 }
