@@ -16,6 +16,7 @@
 import type { Clock } from '../clock.ts'
 import { encodeRecord, type Outgoing, type RecordClass } from '../record.ts'
 import { Ages } from './ages.ts'
+import { Committer } from './committer.ts'
 import { encodeGap, Gaps } from './gaps.ts'
 import { type Jump, Numbering } from './numbering.ts'
 import type { LaneState } from './state.ts'
@@ -52,14 +53,6 @@ export interface LaneParts {
   readonly save: () => Promise<void>
 }
 
-interface Pending {
-  /** Written when the journal covers this entry. */
-  readonly entry: number
-  /** No mark at or above this entry until it is written. */
-  readonly since: number
-  readonly bytes: Buffer
-}
-
 /** Numbers without a record, not yet a gap record. Times are wall clock. */
 interface Refused {
   readonly reason: string
@@ -73,6 +66,8 @@ interface Refused {
   readonly since: number
 }
 
+/** Why records are dropped from the front. */
+const DROPPED = ['outbox_full', 'outbox_age']
 /** A growing gap becomes a record at the latest after this, ms: until then no mark passes it. */
 const GAP_GROWS_FOR = 1000
 
@@ -90,17 +85,13 @@ export class Lane {
   readonly #numbering: Numbering
   readonly #gaps: Gaps
   readonly #ages = new Ages()
-  #pending: Pending[] = []
-  #pendingBytes = 0
+  readonly #committer: Committer
   /** Bytes dropped from the front and not yet deleted. */
   #dropping = 0
   #floor: number
   #nextPosition: number
   #refused: Refused | undefined
   #passOver: number
-  #target: number
-  #covered: number
-  #writing: Promise<void> | undefined
   #jumped = false
 
   constructor(parts: LaneParts) {
@@ -123,8 +114,11 @@ export class Lane {
         skips: 0,
       })
     this.#floor = Math.max(store.first, this.#afterGaps())
-    this.#covered = store.marked
-    this.#target = store.marked
+    this.#committer = new Committer({
+      store,
+      untold: () => this.#refused?.firstEntry,
+      before: () => (this.#jumped ? this.#save() : undefined),
+    })
     this.#passOver = sameJournal ? this.next - this.#numbering.coversFrom(store.unmarked) : 0
     this.#neverReuse()
   }
@@ -144,12 +138,12 @@ export class Lane {
   }
 
   get bytes(): number {
-    return this.#store.bytes - this.#dropping + this.#pendingBytes
+    return this.#store.bytes - this.#dropping + this.#committer.bytes
   }
 
   /** Not yet handed to the store. */
   get pendingBytes(): number {
-    return this.#pendingBytes
+    return this.#committer.bytes
   }
 
   get droppable(): boolean {
@@ -163,7 +157,7 @@ export class Lane {
 
   /** Highest entry whose records are all durable. */
   get covered(): number {
-    return this.#covered
+    return this.#committer.covered
   }
 
   get #first(): number {
@@ -172,7 +166,7 @@ export class Lane {
 
   /** True when an entry's record was appended before a crash and must not be again. */
   knows(entry: number): boolean {
-    if (entry <= this.#covered) return true
+    if (entry <= this.covered) return true
     if (this.#passOver === 0) return false
     this.#passOver--
     return true
@@ -218,46 +212,38 @@ export class Lane {
   }
 
   /** Deletes the oldest unit to make room; what a sink still waited for becomes a gap. False when nothing can go. */
-  dropOldest(): boolean {
+  dropOldest(reason = 'outbox_full'): boolean {
     const unit = this.#store.oldest(this.#first)
     if (!unit) return false
     const first = Math.max(this.#slowest(), this.first)
     const last = this.#numbering.coversFrom(unit.end) - 1
     if (first <= last) {
-      this.#gaps.add(
-        first,
-        last,
-        'outbox_full',
-        this.#wall(this.#ages.since(first)),
-        this.#wall(this.#ages.until(last)),
-      )
-      this.#count('outbox_full', last - first + 1)
+      this.#gaps.add(first, last, reason, this.#wall(this.#ages.since(first)), this.#wall(this.#ages.until(last)))
+      this.#count(reason, last - first + 1)
     }
     this.#floor = unit.end
     this.#dropping += unit.bytes
     return true
   }
 
+  /** Drops the oldest unit if all of it is older than `maxAge`, ms. False when there is none. */
+  async expire(maxAge: number): Promise<boolean> {
+    const unit = this.#store.oldest(this.#first)
+    if (!unit) return false
+    const [after] = await this.#store.read(unit.end, 1, 1)
+    if (!after || this.#clock.now() - after.time <= maxAge) return false
+    return this.dropOldest('outbox_age')
+  }
+
   /** The journal is durable up to `entry`. True when something now waits to be written. */
   release(entry: number): boolean {
-    if (entry > this.#target) this.#target = entry
     if (this.#refused && this.#clock.monotonic() - this.#refused.since >= GAP_GROWS_FOR) this.closeGap()
-    if (this.#writing) return true
-    const head = this.#pending[0]
-    if (head && head.entry <= this.#target) return true
-    this.#covered = Math.max(this.#covered, this.#markable())
-    return false
+    return this.#committer.release(entry)
   }
 
   /** Writes what was released; resolves when it is durable. */
   flush(): Promise<void> {
-    if (this.#writing) return this.#writing.then(() => this.flush())
-    const head = this.#pending[0]
-    if (!head || head.entry > this.#target) return Promise.resolve()
-    this.#writing = this.#write().finally(() => {
-      this.#writing = undefined
-    })
-    return this.#writing
+    return this.#committer.flush()
   }
 
   attach(sink: string): Reader {
@@ -435,45 +421,8 @@ export class Lane {
   }
 
   #push(entry: number, bytes: Buffer, since = entry): void {
-    this.#pending.push({ entry, since, bytes })
-    this.#pendingBytes += bytes.length
+    this.#committer.push(entry, bytes, since)
     this.#nextPosition++
-  }
-
-  async #write(): Promise<void> {
-    if (this.#jumped) await this.#save()
-    const target = this.#target
-    const mark = this.#markAfter(target)
-    let marked = false
-    let taken = 0
-    for (; taken < this.#pending.length; taken++) {
-      const { entry, bytes } = this.#pending[taken] as Pending
-      if (entry > target) break
-      // A mark covers what was appended before it: not a byte of a later entry.
-      if (entry > mark && !marked) {
-        this.#store.mark(mark)
-        marked = true
-      }
-      while (!this.#store.append(bytes)) await this.#store.commit()
-      this.#pendingBytes -= bytes.length
-    }
-    this.#pending = this.#pending.slice(taken)
-    if (!marked) this.#store.mark(mark)
-    await this.#store.commit()
-    this.#covered = Math.max(this.#covered, this.#store.marked)
-  }
-
-  /** The highest entry of which nothing will be pending when all up to `target` is written. */
-  #markAfter(target: number): number {
-    const waiting = this.#pending.find(({ entry }) => entry > target)
-    const unwritten = waiting?.since ?? this.#refused?.firstEntry
-    return unwritten === undefined ? target : Math.min(target, unwritten - 1)
-  }
-
-  /** The highest released entry of which nothing is pending. */
-  #markable(): number {
-    const unwritten = this.#pending[0]?.since ?? this.#refused?.firstEntry
-    return unwritten === undefined ? this.#target : Math.min(this.#target, unwritten - 1)
   }
 
   /** The lowest number that somebody still waits for; Infinity when nobody does. */
@@ -489,7 +438,7 @@ export class Lane {
     let after = this.#store.first
     for (const gap of this.#gaps.list) {
       const end = this.#numbering.positionOf(gap.last + 1)
-      if (gap.reason === 'outbox_full' && end <= this.#store.next) after = Math.max(after, end)
+      if (DROPPED.includes(gap.reason) && end <= this.#store.next) after = Math.max(after, end)
     }
     return after
   }

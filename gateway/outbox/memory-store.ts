@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto'
+import type { Clock } from '../clock.ts'
 import type { Kept, Store } from './store.ts'
 
 /** Compact the array when this many places at its front are empty. */
 const SLACK = 1024
 
 /** Keeps records in memory: bounded by the outbox's budget, gone with the process. */
-export function createMemoryStore(): Store {
+export function createMemoryStore(clock: Clock): Store {
   const records: Buffer[] = []
+  const times: number[] = []
   let base = 1
   let first = 1
   let durable = 1
@@ -36,6 +38,7 @@ export function createMemoryStore(): Store {
     },
     append(record) {
       records.push(record)
+      times.push(clock.now())
       bytes += record.length
       return true
     },
@@ -53,7 +56,7 @@ export function createMemoryStore(): Store {
         const record = records[position - base] as Buffer
         if (found.length > 0 && size + record.length > limit) break
         size += record.length
-        found.push({ position, bytes: record, time: 0 })
+        found.push({ position, bytes: record, time: times[position - base] as number })
       }
       return found
     },
@@ -68,6 +71,7 @@ export function createMemoryStore(): Store {
       }
       if (first - base < SLACK || first - base < records.length / 2) return
       records.splice(0, first - base)
+      times.splice(0, first - base)
       base = first
     },
     async close() {},

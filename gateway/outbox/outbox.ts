@@ -3,15 +3,17 @@
  * budget of bytes. In memory or durable is a matter of the stores it is given; see `lane.ts` for how one class works.
  */
 import type { Clock, Timer } from '../clock.ts'
-import type { Batch } from '../plugin.ts'
 import { CLASSES, type Outgoing, type RecordClass } from '../record.ts'
-import { createBatch } from '../upstream/batch.ts'
 import { type Budget, DEFAULT_RESERVE, freeFor, type PerClass, victimFor, type WhenFull } from './budget.ts'
-import { Lane, type Piece, type Reader } from './lane.ts'
+import { Cursor, type SinkCursor } from './cursor.ts'
+import { Lane, type Reader } from './lane.ts'
 import type { Jump } from './numbering.ts'
-import { Rate } from './rate.ts'
 import type { OutboxState, StateKeeper } from './state.ts'
+import type { BacklogStatus, OutboxStatus, SinkStatus } from './status.ts'
 import type { Store } from './store.ts'
+
+export type { SinkCursor, Taken } from './cursor.ts'
+export type { BacklogStatus, ClassStatus, OutboxStatus, SinkStatus } from './status.ts'
 
 export interface OutboxOptions {
   readonly gateway: string
@@ -22,6 +24,8 @@ export interface OutboxOptions {
   readonly reserve?: PerClass<number>
   /** Results and readings become durable within this, ms; default 100. */
   readonly commit?: number
+  /** Records older than this are dropped, ms; undefined is never. */
+  readonly maxAge?: number | undefined
   /** Names the journal's numbering; when it changes, entries count from their beginning again. */
   readonly journal: string
 }
@@ -34,85 +38,13 @@ export interface OutboxParts {
   readonly jumps?: Partial<PerClass<readonly Jump[]>>
 }
 
-/** A batch on its way, as `next` gave it. */
-export interface Taken {
-  readonly batch: Batch
-  /** The last number that each of its records covers. */
-  readonly ends: readonly number[]
-  /** How often records were skipped for the sink before. */
-  readonly skips: number
-}
-
-/** One sink's place in each class it wants. */
-export interface SinkCursor {
-  readonly name: string
-  readonly classes: readonly RecordClass[]
-  /** Records that wait. */
-  depth(recordClass: RecordClass): number
-  /** About how many bytes wait. */
-  bytes(recordClass: RecordClass): number
-  /** How long the oldest has waited, ms. */
-  age(recordClass: RecordClass): number
-  /** The next records, at most `count` and about `bytes`; null when none wait. The same ones until some are acknowledged. */
-  next(recordClass: RecordClass, count: number, bytes: number): Promise<Taken | null>
-  /** The sink has the batch, or its first `records` records. */
-  ack(taken: Taken, records?: number): void
-  /** The sink will never take the batch: a gap is sent in its place. Returns how many records were given up. */
-  refuse(taken: Taken): number
-  /** False when a person has skipped records since it was taken: it must not be sent again. */
-  valid(taken: Taken): boolean
-  /** Called when records have become durable or were skipped. Returns a function that stops the calls. */
-  onWake(listener: () => void): () => void
-}
-
-export interface BacklogStatus {
-  readonly class: RecordClass
-  readonly records: number
-  readonly bytes: number
-  /** Wall clock, ms since the epoch, when the oldest that waits was recorded; absent when none waits. */
-  readonly oldest?: number
-  /** Highest number acknowledged, 0 when none. */
-  readonly acked: number
-  /** Records acknowledged per second. */
-  readonly rate: number
-  /** Estimate, seconds; absent when it does not drain. */
-  readonly drainSeconds?: number
-}
-
-export interface SinkStatus {
-  readonly name: string
-  /** No longer in the config; what waits for it is kept until `forget`. */
-  readonly removed: boolean
-  readonly backlog: readonly BacklogStatus[]
-}
-
-export interface ClassStatus {
-  readonly class: RecordClass
-  readonly epoch: string
-  /** Lowest number kept. */
-  readonly first: number
-  readonly next: number
-  readonly bytes: number
-  /** Since the process started. */
-  readonly appended: number
-  /** Numbers lost since the process started, by reason. */
-  readonly lost: Readonly<Record<string, number>>
-  readonly full: boolean
-}
-
-export interface OutboxStatus {
-  readonly bytes: number
-  readonly maxBytes: number
-  readonly whenFull: PerClass<WhenFull>
-  readonly classes: readonly ClassStatus[]
-  readonly sinks: readonly SinkStatus[]
-}
-
 /** When more than this waits for the disk, every class counts as full, bytes. */
 const MAX_PENDING = 16 << 20
 /** What sinks acknowledged is saved at least this often, ms. */
 const SAVE_EVERY = 1000
 
+/** How often it is looked what is too old, ms. */
+const EXPIRE_EVERY = 60_000
 /** Closing waits this long for the disk, ms. */
 const CLOSE_WITHIN = 1000
 
@@ -128,6 +60,8 @@ export class Outbox {
   readonly #roomListeners: (() => void)[] = []
   #commitTimer: Timer | undefined
   #saveTimer: Timer | undefined
+  #ageTimer: Timer | undefined
+  #expiring: Promise<void> | undefined
   #saving: Promise<void> | undefined
   #saveAgain: Promise<void> | undefined
   #wasFull = false
@@ -194,14 +128,9 @@ export class Outbox {
 
   /** No more records should be caused: the policy is `block` and there is no room, or the disk does not keep up. */
   full(recordClass: RecordClass): boolean {
-    let pending = 0
-    for (const name of CLASSES) pending += this.#lanes[name].pendingBytes
-    if (pending > MAX_PENDING) return true
-    if (this.#budget.whenFull[recordClass] !== 'block' || !this.wants(recordClass)) return false
-    return (
-      freeFor(recordClass, this.#lanes, this.#budget) <= 0 &&
-      victimFor(recordClass, this.#lanes, this.#budget) === undefined
-    )
+    const full = this.#isFull(recordClass)
+    if (full) this.#wasFull = true
+    return full
   }
 
   /** Called when there may be room again. */
@@ -309,6 +238,7 @@ export class Outbox {
     // A disk in trouble does not take it, however long one waits.
     await within(this.#clock, CLOSE_WITHIN, this.flush())
     this.#commitTimer?.cancel()
+    this.#ageTimer?.cancel()
     this.#saveTimer?.cancel()
     await within(this.#clock, CLOSE_WITHIN, this.save())
     await Promise.all(CLASSES.map((name) => this.#lanes[name].close()))
@@ -317,6 +247,21 @@ export class Outbox {
   /** @internal */
   async open(): Promise<void> {
     await Promise.all(CLASSES.map((name) => this.#lanes[name].open()))
+    if (this.options.maxAge !== undefined) this.#ageTimer = this.#clock.every(EXPIRE_EVERY, () => void this.expire())
+  }
+
+  /** Drops what is older than `maxAge`. */
+  expire(): Promise<void> {
+    this.#expiring ??= this.#expireNow().finally(() => {
+      this.#expiring = undefined
+    })
+    return this.#expiring
+  }
+
+  async #expireNow(): Promise<void> {
+    const { maxAge } = this.options
+    if (maxAge === undefined) return
+    for (const name of CLASSES) while (await this.#lanes[name].expire(maxAge)) await this.save()
   }
 
   #makeRoom(recordClass: RecordClass, bytes: number): boolean {
@@ -361,10 +306,21 @@ export class Outbox {
     this.#tellRoom()
   }
 
+  #isFull(recordClass: RecordClass): boolean {
+    let pending = 0
+    for (const name of CLASSES) pending += this.#lanes[name].pendingBytes
+    if (pending > MAX_PENDING) return true
+    if (this.#budget.whenFull[recordClass] !== 'block' || !this.wants(recordClass)) return false
+    return (
+      freeFor(recordClass, this.#lanes, this.#budget) <= 0 &&
+      victimFor(recordClass, this.#lanes, this.#budget) === undefined
+    )
+  }
+
   #tellRoom(): void {
-    const full = CLASSES.some((name) => this.full(name))
-    if (this.#wasFull && !full) for (const listener of this.#roomListeners) listener()
-    this.#wasFull = full
+    if (!this.#wasFull || CLASSES.some((name) => this.#isFull(name))) return
+    this.#wasFull = false
+    for (const listener of this.#roomListeners) listener()
   }
 
   #flushLater(): void {
@@ -406,100 +362,6 @@ export class Outbox {
       rate,
       ...(records > 0 && rate > 0 ? { drainSeconds: records / rate } : {}),
     }
-  }
-}
-
-class Cursor implements SinkCursor {
-  readonly name: string
-  readonly classes: readonly RecordClass[]
-  readonly #gateway: string
-  readonly #lanes: PerClass<Lane>
-  readonly #rates: PerClass<Rate>
-  readonly #readers: ReadonlyMap<RecordClass, Reader>
-  readonly #acknowledged: () => void
-  readonly #listeners = new Set<() => void>()
-
-  constructor(
-    name: string,
-    classes: readonly RecordClass[],
-    gateway: string,
-    lanes: PerClass<Lane>,
-    clock: Clock,
-    acknowledged: () => void,
-  ) {
-    this.name = name
-    this.classes = CLASSES.filter((other) => classes.includes(other))
-    this.#gateway = gateway
-    this.#lanes = lanes
-    this.#readers = new Map(this.classes.map((other) => [other, lanes[other].attach(name)]))
-    this.#rates = { event: new Rate(clock), result: new Rate(clock), reading: new Rate(clock) }
-    this.#acknowledged = acknowledged
-  }
-
-  depth(recordClass: RecordClass): number {
-    return this.#lanes[recordClass].depth(this.#reader(recordClass))
-  }
-
-  bytes(recordClass: RecordClass): number {
-    return this.#lanes[recordClass].waitingBytes(this.#reader(recordClass))
-  }
-
-  age(recordClass: RecordClass): number {
-    return this.#lanes[recordClass].age(this.#reader(recordClass))
-  }
-
-  async next(recordClass: RecordClass, count: number, bytes: number): Promise<Taken | null> {
-    const lane = this.#lanes[recordClass]
-    const piece = await lane.take(this.#reader(recordClass), count, bytes)
-    return piece && { batch: this.#batch(lane, piece), ends: piece.ends, skips: this.#reader(recordClass).skips }
-  }
-
-  valid(taken: Taken): boolean {
-    return taken.skips === this.#reader(taken.batch.class).skips
-  }
-
-  ack({ batch, ends }: Taken, records: number = ends.length): void {
-    const upTo = ends[records - 1]
-    if (upTo === undefined) return
-    this.#lanes[batch.class].ack(this.#reader(batch.class), upTo)
-    this.#rates[batch.class].add(records)
-    this.#acknowledged()
-  }
-
-  refuse(taken: Taken): number {
-    const { batch, ends } = taken
-    const reader = this.#reader(batch.class)
-    // A peer that does not even take the gap cannot be told.
-    if (ends.length === 1 && reader.gaps.covering(batch.last)) {
-      this.ack(taken)
-      return 0
-    }
-    const refused = this.#lanes[batch.class].skip(reader, batch.last, 'refused')
-    this.#acknowledged()
-    return refused
-  }
-
-  rate(recordClass: RecordClass): number {
-    return this.#rates[recordClass].perSecond()
-  }
-
-  onWake(listener: () => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
-  }
-
-  wake(): void {
-    for (const listener of this.#listeners) listener()
-  }
-
-  #batch(lane: Lane, { first, last, records }: Piece): Batch {
-    return createBatch(this.#gateway, lane.name, lane.epoch, first, last, records)
-  }
-
-  #reader(recordClass: RecordClass): Reader {
-    const reader = this.#readers.get(recordClass)
-    if (!reader) throw new RangeError(`sink ${this.name} does not want class ${recordClass}`)
-    return reader
   }
 }
 

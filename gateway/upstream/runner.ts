@@ -31,6 +31,8 @@ export interface UpstreamOptions {
   readonly batch: BatchLimits
   /** Records per second; undefined is no limit. */
   readonly rate?: number | undefined
+  /** Longest pause between two attempts, ms; default 15 s. What the peer asks for may be longer. */
+  readonly maxPause?: number
   /** A connect or write that takes longer counts as failed, ms; default 60 s. */
   readonly timeout?: number
   /** `stop` gives up on the sink after this, ms; default 2 s. */
@@ -135,9 +137,9 @@ class Runner implements Upstream {
   constructor(options: UpstreamOptions, parts: UpstreamParts) {
     this.#options = options
     this.#parts = parts
-    const random = parts.random === undefined ? {} : { random: parts.random }
-    this.#backoff = createBackoff(random)
-    this.#refusals = createBackoff(random)
+    const { cap, random } = { cap: options.maxPause ?? 15_000, random: parts.random ?? Math.random }
+    this.#backoff = createBackoff({ cap, random })
+    this.#refusals = createBackoff({ cap, random })
     this.#complaint = createComplaint(parts.clock)
     this.#bucket = createTokenBucket(options.rate, parts.clock)
     this.#since = parts.clock.now()

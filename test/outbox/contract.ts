@@ -323,6 +323,22 @@ export function outboxContract(name: string, open: Open): void {
       assert.equal(outbox.covered('result'), 2000)
     })
 
+    it('drops what is older than it may be, and says so in a gap', async () => {
+      await start(options({ maxBytes: 2_000_000, maxAge: 3_600_000 }))
+      const cursor = outbox.sink('cloud', ['result'])
+      for (let n = 0; n < 1000; n += 100) await append('result', n + 1, n + 100, 500)
+      await clock.advance(3_000_000)
+      for (let n = 1000; n < 2000; n += 100) await append('result', n + 1, n + 100, 500)
+      await clock.advance(1_200_000)
+      await outbox.expire()
+      const records = await drain(cursor, 'result')
+      assertNoHole(records, 1)
+      const { reason, seq = 0 } = records[0] ?? {}
+      assert.equal(reason, 'outbox_age')
+      // On disk whole segments go.
+      assert.ok(seq > 900 && seq <= 1000, `up to ${seq}`)
+    })
+
     it('says that it is full instead of dropping when told to block', async () => {
       await start(options({ maxBytes: 1_000_000 }, 'block'))
       const cursor = outbox.sink('cloud', ['result'])
@@ -336,7 +352,6 @@ export function outboxContract(name: string, open: Open): void {
       outbox.onRoom(() => {
         room = true
       })
-      await outbox.save()
       const records = await drain(cursor, 'result')
       assertNoHole(records, 1)
       assert.equal(records.length, n)
