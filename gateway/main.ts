@@ -1,29 +1,34 @@
 /** The `sluice` command: gives the command line what it needs and ends the process with its exit code. */
 import { plugins } from '../plugins/index.ts'
 import { formatHash, hashPassword } from './broker/passwords.ts'
-import type { Actions } from './cli/actions.ts'
+import type { Actions, RunningGateway } from './cli/actions.ts'
 import { type Configuration, loadConfiguration } from './cli/configuration.ts'
 import { endWithDefects, runProgram } from './cli/program.ts'
 import { processTerminal } from './cli/terminal.ts'
-import { systemClock } from './clock.ts'
+import { type Clock, systemClock } from './clock.ts'
 import { parseDuration } from './config/duration.ts'
-import { StartError } from './errors.ts'
+import { runDemo } from './demo/demo.ts'
+import { startGateway } from './gateway.ts'
+import { auditData } from './journal/audit.ts'
+import type { Log } from './logging.ts'
+
+// Set by the build.
+const version = process.env.SLUICE_VERSION ?? '0.0.0-source'
 
 const actions: Actions<Configuration> = {
-  // Set by the build.
-  version: process.env.SLUICE_VERSION ?? '0.0.0-source',
+  version,
   clock: systemClock,
   load: (choice, env) => loadConfiguration(choice, env, { plugins }),
   parseDuration,
-  startGateway: () => notYet('run'),
-  runDemo: () => notYet('demo'),
-  auditData: () => notYet('audit'),
+  startGateway: ({ loaded, clock, log }) => start(loaded, clock, log),
+  runDemo: (options, terminal) => runDemo(options, terminal, { plugins, clock: systemClock, version }),
+  auditData,
   hashPassword: async (password) => formatHash(await hashPassword(password)),
 }
 
-/** The stages these commands need are not wired up in this version. */
-async function notYet(command: string): Promise<never> {
-  throw new StartError('SLUICE_NOT_WIRED', `sluice ${command} is not wired up yet`)
+async function start({ loaded }: Configuration, clock: Clock, log: Log): Promise<RunningGateway<Configuration>> {
+  const gateway = await startGateway({ loaded, clock, log, version })
+  return { ports: gateway.ports, reload: (next) => gateway.reload(next.loaded), stop: () => gateway.stop() }
 }
 
 const terminal = processTerminal()

@@ -69,6 +69,7 @@ export interface PipelineState {
 }
 
 export const DEAD_LETTER = -1
+const MAX_ROUTES = 200_000
 
 export class Pipeline {
   readonly parts: PipelineParts
@@ -81,7 +82,11 @@ export class Pipeline {
   entry = 0
   /** Set while messages are processed that are not journaled: collects the times that closed windows. */
   unjournaled: ShownTime[] | undefined
+  /** Why the last message became a dead letter; undefined when it did not. */
+  refusal: DecodeError | undefined
   #emitted = 0
+  readonly #results = new Map<string, number>()
+  readonly #routes = new Map<string, Route | null>()
   readonly #ledgers = new Map<string, SourceLedger>()
   readonly #sources: string[] = []
   readonly #flowListeners: (() => void)[] = []
@@ -93,6 +98,22 @@ export class Pipeline {
     this.decoder = this.#createDecoder(flow)
     this.windows = createWindowStage(flow.windows, this)
     this.#onReading = (reading) => this.#reading(reading)
+  }
+
+  /** What a topic means; kept for the topics of a replay. */
+  route(topic: string): Route | null {
+    let route = this.#routes.get(topic)
+    if (route === undefined) {
+      if (this.#routes.size >= MAX_ROUTES) this.#routes.clear()
+      route = this.decoder.route(topic)
+      this.#routes.set(topic, route)
+    }
+    return route
+  }
+
+  /** Results of a window since the process started. */
+  resultsOf(window: string): number {
+    return this.#results.get(window) ?? 0
   }
 
   /** Called when topics may mean something else than before. */
@@ -145,6 +166,7 @@ export class Pipeline {
     synced: boolean,
   ): number {
     this.entry = entry
+    this.refusal = undefined
     ledger.messages++
     ledger.bytes += end - start
     try {
@@ -165,6 +187,7 @@ export class Pipeline {
       return count
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error
+      this.refusal = error
       ledger.in++
       addLoss(ledger.dead, error.reason, 1, received, received)
       this.parts.deadLetters.add(ledger.name, topic, error, bytes, start, end, received)
@@ -213,6 +236,7 @@ export class Pipeline {
 
   /** A window closed, or a late reading corrected it; called by the window stage. */
   result(record: WindowRecord, definition: WindowDefinition): void {
+    this.#results.set(record.window, (this.#results.get(record.window) ?? 0) + 1)
     this.append('result', record)
     for (const watcher of this.parts.watchers) watcher.result?.(record, definition, this.entry, this.live)
     if (this.live) this.parts.onlooker.result(record, definition)
@@ -247,6 +271,7 @@ export class Pipeline {
     const state = this.windows.snapshot()
     this.flow = flow
     this.decoder = this.#createDecoder(flow)
+    this.#routes.clear()
     for (const device of this.parts.devices.all()) device.slots.length = 0
     this.windows = createWindowStage(flow.windows, this)
     for (const { definition, reason, results } of this.windows.restore(state))

@@ -33,6 +33,8 @@ export interface RunningGateway<Loaded> {
 export interface DemoOptions {
   /** Milliseconds; until Ctrl-C when absent. */
   readonly forMs?: number | undefined
+  /** Data directory; a temporary one when absent. */
+  readonly data?: string | undefined
   readonly json: boolean
 }
 

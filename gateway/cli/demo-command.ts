@@ -23,6 +23,6 @@ export function demoCommand({ actions, terminal, setExitCode }: CommandContext):
     .option('--json', 'print JSON lines')
     .action(async (options: Options) => {
       const forMs = options.for === undefined ? undefined : duration(options.for)
-      setExitCode(await actions.runDemo({ forMs, json: options.json === true }, terminal))
+      setExitCode(await actions.runDemo({ forMs, data: options.data, json: options.json === true }, terminal))
     })
 }

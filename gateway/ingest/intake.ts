@@ -100,7 +100,7 @@ export class Intake {
     const known = this.#origins.get(topic)
     if (known) return known
     if (this.#origins.size >= MAX_ORIGINS) this.#origins.clear()
-    const origin = { topic, topicBytes: Buffer.from(topic), route: this.#parts.pipeline.decoder.route(topic) }
+    const origin = { topic, topicBytes: Buffer.from(topic), route: this.#parts.pipeline.route(topic) }
     this.#origins.set(topic, origin)
     return origin
   }

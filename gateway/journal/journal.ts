@@ -87,7 +87,12 @@ export function createJournal(log: Log, clock: Clock): Journal {
   }
 }
 
-async function replay(log: Log, from: number, visit: (entry: number, content: Entry) => void): Promise<Replayed> {
+/** Entries of a log from `from` on, in order; other work gets its turn now and then. */
+export async function replay(
+  log: Pick<Log, 'read'>,
+  from: number,
+  visit: (entry: number, content: Entry) => void,
+): Promise<Replayed> {
   let entries = 0
   let skipped = 0
   for await (const { first, count, skipped: missing, body, bounds } of log.read(from)) {

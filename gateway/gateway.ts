@@ -1,0 +1,385 @@
+/**
+ * The table of contents: builds the stages in the order of the flow, and stops them in reverse.
+ *
+ *   storage ─▶ upstreams' cursors ─▶ recovery ─▶ intake ─▶ sources, broker, HTTP ─▶ upstreams
+ */
+import { resolve } from 'node:path'
+import { type Broker, createBroker } from './broker/broker.ts'
+import { createSecret, removeRuntime, writeRuntime } from './cli/runtime.ts'
+import type { Clock } from './clock.ts'
+import type { Loaded } from './config/load.ts'
+import { planReload } from './config/reload.ts'
+import { createDeadLetters } from './decode/dead-letters.ts'
+import { createDevices } from './decode/devices.ts'
+import { type LookupTable, openLookup } from './decode/lookup.ts'
+import { flowOf, sameFlow } from './flow.ts'
+import { brokerOptions, httpToken, laneOf } from './front.ts'
+import type { Api } from './http/api.ts'
+import { createLive, type Live } from './http/live.ts'
+import { type HttpServer, startHttp } from './http/server.ts'
+import { createEmit, Settler } from './ingest/emit.ts'
+import { Intake, type SourceState } from './ingest/intake.ts'
+import { createSources } from './ingest/sources.ts'
+import { createCheckpointing } from './journal/checkpointing.ts'
+import type { Durability } from './journal/journal.ts'
+import { recover } from './journal/recovery.ts'
+import type { Log } from './logging.ts'
+import type { Onlooker, RecordOutput } from './pipeline.ts'
+import { createPluginHost } from './plugin-host.ts'
+import { createShapes } from './reading.ts'
+import type { AlertRecord, CommandRecord, GapRecord } from './record.ts'
+import { openStorage, type Storage } from './storage.ts'
+import { createUpstreams } from './upstream/upstreams.ts'
+import { createView, telemetryOf } from './view.ts'
+
+export interface GatewayParts {
+  readonly loaded: Loaded
+  readonly clock: Clock
+  readonly log: Log
+  readonly version: string
+}
+
+export interface Gateway {
+  readonly ports: Readonly<Record<string, number>>
+  readonly api: Api
+  /** Changes what can be changed live and says what cannot. */
+  reload(loaded: Loaded): Promise<void>
+  /** Closes no window early; flushes. */
+  stop(): Promise<void>
+}
+
+/** Results wait for each other this long before they ask the journal for a commit, ms. */
+const RESULT_PATIENCE = 50
+/** How often the clock may close windows, and drops are recorded, ms. */
+const TICK = 100
+/** How often room on the disk is looked after, ms. */
+const HOUSEKEEPING = 1000
+
+/** @throws StartError with one clear line: port in use, directory locked, certificate unreadable … */
+export async function startGateway(parts: GatewayParts): Promise<Gateway> {
+  const directory = resolve(parts.loaded.config.data)
+  const storage = await openStorage(parts.loaded.config, directory, parts.clock, parts.log)
+  const undo: (() => Promise<void> | void)[] = [() => storage.close()]
+  try {
+    return await build(parts, storage, undo)
+  } catch (error) {
+    await undoAll(undo)
+    throw error
+  }
+}
+
+async function undoAll(undo: (() => Promise<void> | void)[]): Promise<void> {
+  for (const step of undo.reverse()) await step()
+}
+
+async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise<void> | void)[]): Promise<Gateway> {
+  const { clock, log, version } = parts
+  let { loaded } = parts
+  const { config } = loaded
+  const { journal, outbox, settings } = storage
+  const gateway = config.gateway.id
+  const notices: string[] = []
+  let ready = false
+
+  const live = createLive(clock)
+  const deadLetters = createDeadLetters()
+  const devices = createDevices()
+  const host = createPluginHost({
+    gateway,
+    plugins: loaded.plugins,
+    clock,
+    log,
+    settings,
+    resolve: (path) => loaded.resolve(path),
+  })
+  const upstreams = createUpstreams({
+    outbox,
+    host,
+    clock,
+    log: log.child({ stage: 'upstream' }),
+    onState: (status) =>
+      live.upstream({
+        name: status.name,
+        state: status.state,
+        ...(status.lastError ? { error: status.lastError.message } : {}),
+      }),
+  })
+  upstreams.prepare(config.upstreams)
+
+  const lookups = await openLookups(loaded, clock, log)
+  undo.push(() => closeLookups(lookups))
+  let broker: Broker | undefined
+  let eventsWait = false
+  const output: RecordOutput = {
+    wants: (recordClass) => outbox.wants(recordClass),
+    append(recordClass, entry, record) {
+      outbox.append(recordClass, entry, record)
+      if (recordClass === 'event') eventsWait = true
+      journal.commitWithin(recordClass === 'event' ? 0 : RESULT_PATIENCE)
+    },
+  }
+  const onlooker = createOnlooker(
+    live,
+    gateway,
+    () => loaded,
+    () => broker,
+  )
+  const recovered = await recover({
+    journal,
+    checkpoint: storage.checkpoint,
+    flow: flowOf(config),
+    parts: {
+      devices,
+      shapes: createShapes(),
+      lookups,
+      deadLetters,
+      output,
+      watchers: [],
+      onlooker,
+      typeChanged: (info) => log.warn({ stage: 'decode', ...info }, `field ${info.field} changed its type`),
+      displaced: (window, reason, results) =>
+        log.info({ stage: 'window', window, results }, `window ${window} ${reason}: what was open was emitted early`),
+    },
+    restoreStages: () => undefined,
+  })
+  const { pipeline } = recovered
+  if (recovered.entries > 0) {
+    const { entries, skipped, differences } = recovered
+    log.info({ stage: 'journal', entries, skipped, differences }, `replayed ${entries} journal entries`)
+  }
+  pipeline.live = true
+
+  const blocked = () => outbox.full('result') || outbox.full('event') || outbox.full('reading')
+  const intake = new Intake({ journal, pipeline, synced: () => true, blocked })
+  outbox.onRoom(() => intake.checkRoom())
+  journal.onDurable((durable) => {
+    const urgent = eventsWait
+    eventsWait = false
+    void outbox.commit(Math.min(durable, pipeline.entry), urgent)
+  })
+  const settler = new Settler(journal, intake)
+  const taking: SourceState[] = []
+  const open = (name: string, durability: Durability): SourceState => {
+    const source = intake.source(name, durability)
+    taking.push(source)
+    if (durability === 'none')
+      notices.push(`source ${name} has durability none: a crash loses what it sent since the last checkpoint`)
+    return source
+  }
+  if (!sameFlow(pipeline.flow, flowOf(config))) intake.control({ type: 'flow', flow: flowOf(config) })
+  const mqttSource = open('mqtt', config.mqtt.durability)
+  const httpSource = open('http', config.http.durability)
+  const emit = (name: string, durability: Durability) => createEmit(intake, open(name, durability), clock, settler)
+  const sources = createSources(config.sources, { host, clock, log: log.child({ stage: 'ingest' }), emit })
+  if (storage.crashed) recordUnjournaled(intake, taking, clock, storage)
+  recordLost(intake, storage)
+
+  const checkpointing = createCheckpointing({
+    journal,
+    pipeline,
+    outbox,
+    deadLetters,
+    store: storage.checkpoints,
+    stages: () => ({}),
+    clock,
+    log: log.child({ stage: 'journal' }),
+  })
+  await checkpointing.now()
+
+  let ports: Record<string, number> = {}
+  const api = createView({
+    gateway,
+    version,
+    config: loaded.file,
+    data: storage.directory,
+    clock,
+    pipeline,
+    journal,
+    outbox,
+    upstreams,
+    sources,
+    host,
+    devices,
+    deadLetters,
+    live,
+    broker: () => broker,
+    ports: () => ports,
+    notices: () => notices,
+    ready: () => (ready ? { ready } : { ready, reason: 'starting or stopping' }),
+    trouble: storage.trouble,
+    telemetry: telemetryOf(pipeline, createEmit(intake, httpSource, clock, settler)),
+  })
+
+  const lane = laneOf(intake, mqttSource, journal, clock)
+  const running = createBroker(brokerOptions(loaded), lane, { clock, log: log.child({ stage: 'broker' }) })
+  broker = running
+  pipeline.onFlow(() => running.forgetRoutes())
+  undo.push(() => running.close())
+  ports = { ...(await running.listen()) }
+
+  let token = await httpToken(loaded)
+  const secret = createSecret()
+  const http = await startHttp({
+    options: { ...httpOptions(loaded), token: () => token, secret },
+    api,
+    clock,
+    log: log.child({ stage: 'http' }),
+  })
+  undo.push(() => http.stop())
+  http.addresses.forEach(({ port }, i) => {
+    ports[i === 0 ? 'http' : `http_${i + 1}`] = port
+  })
+
+  sources.start()
+  undo.push(() => sources.stop())
+  upstreams.start()
+  const timers = [
+    clock.every(TICK, () => {
+      const tick = pipeline.windows.due(clock.now(), clock.monotonic(), pipeline.entry)
+      if (tick) intake.control({ type: 'tick', tick })
+      intake.checkRoom()
+      if (!intake.full) intake.flushDrops(taking)
+    }),
+    clock.every(HOUSEKEEPING, () => {
+      checkpointing.look()
+      recordLost(intake, storage)
+      const { maxBytes, maxAge } = config.journal
+      const keepFrom = storage.checkpoints.oldest + 1
+      void journal.log.retain({ maxBytes, keepFrom, ...(maxAge === undefined ? {} : { maxAge }) })
+    }),
+  ]
+  await settled()
+  ports = { ...ports, ...sources.ports() }
+  await writeRuntime(storage.directory, runtimeOf(ports, http, secret, clock))
+  ready = true
+
+  return {
+    get ports() {
+      return ports
+    },
+    api,
+    async reload(next) {
+      const plan = planReload(loaded.config, next.config)
+      for (const { path, reason } of plan.restart) {
+        const text = `${path} needs a restart: ${reason}`
+        notices.push(text)
+        log.warn({ path }, text)
+      }
+      await running.reload(brokerOptions(next))
+      token = await httpToken(next)
+      loaded = next
+      await closeLookups(lookups)
+      Object.assign(lookups, await openLookups(next, clock, log))
+      if (!sameFlow(pipeline.flow, flowOf(next.config)) || plan.apply.includes('lookups')) {
+        intake.control({ type: 'flow', flow: flowOf(next.config) })
+      }
+      await upstreams.reload(next.config.upstreams)
+      await checkpointing.now()
+    },
+    async stop() {
+      ready = false
+      for (const timer of timers) timer.cancel()
+      await Promise.all([running.quiesce(), sources.stop()])
+      await journal.flush()
+      settler.abandon()
+      await Promise.all([http.stop(), running.close()])
+      intake.flushDrops(taking)
+      await checkpointing.now()
+      await upstreams.stop()
+      await closeLookups(lookups)
+      await storage.close()
+      await removeRuntime(storage.directory)
+    },
+  }
+}
+
+/** Lets sources that listen at once say where. */
+async function settled(): Promise<void> {
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+async function openLookups({ config, resolve }: Loaded, clock: Clock, log: Log): Promise<Record<string, LookupTable>> {
+  const tables: Record<string, LookupTable> = {}
+  for (const [name, table] of Object.entries(config.lookups)) {
+    tables[name] = await openLookup({
+      name,
+      path: resolve(table.file),
+      key: table.key,
+      format: table.format,
+      delimiter: table.delimiter,
+      clock,
+      report: (error) => log.warn({ stage: 'decode', code: error.code }, error.message),
+    })
+  }
+  return tables
+}
+
+function closeLookups(tables: Readonly<Record<string, LookupTable>>): void {
+  for (const table of Object.values(tables)) table.close()
+}
+
+function httpOptions({ config, resolve }: Loaded) {
+  const { listen, tls, maxBody } = config.http
+  return {
+    listen,
+    maxBody,
+    ...(tls ? { tls: { cert: resolve(tls.cert), key: resolve(tls.key) } } : {}),
+  }
+}
+
+function runtimeOf(ports: Readonly<Record<string, number>>, http: HttpServer, secret: string, clock: Clock) {
+  const [first] = http.addresses
+  return {
+    pid: process.pid,
+    started: new Date(clock.now()).toISOString(),
+    ports: { ...ports },
+    ...(first
+      ? {
+          http: {
+            address: first.host,
+            port: first.port,
+            secret,
+            ...(http.fingerprint === undefined ? {} : { fingerprint: http.fingerprint }),
+          },
+        }
+      : {}),
+  }
+}
+
+/** Shows people what happens, and publishes results on the local broker where a window says so. */
+function createOnlooker(live: Live, gateway: string, loaded: () => Loaded, broker: () => Broker | undefined): Onlooker {
+  return {
+    reading: (reading) => live.reading(reading),
+    deadLetter: () => undefined,
+    result(record, { name }) {
+      live.window(record)
+      const template = loaded().config.windows[name]?.publish
+      if (template === undefined) return
+      const values: Record<string, string> = { ...record.key, window: name, gateway }
+      const topic = template.replace(/\{([^{}]+)\}/g, (_, key: string) => values[key] ?? '')
+      void broker()?.publish(topic, Buffer.from(JSON.stringify(record)))
+    },
+    record(recordClass, record) {
+      if (recordClass !== 'event') return
+      if (record.kind === 'gap') live.gap(record as GapRecord)
+      if (record.kind === 'alert') live.alert(record as AlertRecord)
+      if (record.kind === 'command') live.command(record as CommandRecord)
+    },
+  }
+}
+
+/** What sources without durability held when the last gateway crashed is gone, and nobody knows how much it was. */
+function recordUnjournaled(intake: Intake, sources: readonly SourceState[], clock: Clock, storage: Storage): void {
+  const now = clock.now()
+  const from = storage.journal.log.oldestTime ?? now
+  for (const { name, durability } of sources) {
+    if (durability === 'none')
+      intake.control({ type: 'gap', source: name, reason: 'crash', count: 'unknown', from, to: now })
+  }
+}
+
+function recordLost(intake: Intake, storage: Storage): void {
+  for (const { count, at } of storage.takeLost()) {
+    intake.control({ type: 'gap', source: 'journal', reason: 'damage', count, from: at, to: at })
+  }
+}

@@ -1,0 +1,53 @@
+/** The sources of the config: one supervised runner each. */
+import type { Clock } from '../clock.ts'
+import type { SourceConfig } from '../config/schema.ts'
+import type { Durability } from '../journal/journal.ts'
+import type { Commander, Emit, PluginLog } from '../plugin.ts'
+import type { PluginHost } from '../plugin-host.ts'
+import { createSourceRunner, type SourceRunner } from './source-runner.ts'
+
+export interface SourcesParts {
+  readonly host: PluginHost
+  readonly clock: Clock
+  readonly log: PluginLog
+  readonly emit: (name: string, durability: Durability) => Emit
+}
+
+export interface RunningSource {
+  readonly name: string
+  readonly plugin: string
+  readonly runner: SourceRunner | undefined
+  readonly commander: Commander | undefined
+}
+
+export interface Sources {
+  start(): void
+  list(): readonly RunningSource[]
+  /** Ports by source name; a source with several says which. */
+  ports(): Readonly<Record<string, number>>
+  stop(): Promise<void>
+}
+
+export function createSources(configs: Readonly<Record<string, SourceConfig>>, parts: SourcesParts): Sources {
+  const { host, clock, log, emit } = parts
+  const running = Object.entries(configs).map(([name, config]): RunningSource => {
+    const { source, commander } = host.create(name, config.plugin, config.options)
+    const runner = source && createSourceRunner({ name }, { source, emit: emit(name, config.durability), clock, log })
+    return { name, plugin: config.plugin, runner, commander }
+  })
+  return {
+    start() {
+      for (const { runner } of running) runner?.start()
+    },
+    list: () => running,
+    ports: () => Object.fromEntries(running.flatMap(({ name, runner }) => portsOf(name, runner))),
+    stop: async () => {
+      await Promise.all(running.map(({ runner }) => runner?.stop()))
+    },
+  }
+}
+
+function portsOf(name: string, runner: SourceRunner | undefined): [string, number][] {
+  const ports = Object.entries(runner?.status().ports ?? {})
+  return ports.map(([kind, port], i) => [i === 0 ? name : `${name}.${kind}`, port])
+}

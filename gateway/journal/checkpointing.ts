@@ -1,0 +1,85 @@
+/**
+ * When checkpoints are made: at the start, when 64 MB of journal have come since the last one (or twenty times its own
+ * size, so that checkpoints cost at most a twentieth of what is written), and at a clean stop.
+ *
+ * A checkpoint counts what the journal and the outbox hold, so it waits for both.
+ */
+import type { Clock } from '../clock.ts'
+import type { DeadLetters } from '../decode/dead-letters.ts'
+import { reasonOf } from '../errors.ts'
+import type { Outbox } from '../outbox/outbox.ts'
+import type { Pipeline } from '../pipeline.ts'
+import type { PluginLog } from '../plugin.ts'
+import { type CheckpointStore, encodeCheckpoint } from './checkpoint.ts'
+import type { Journal } from './journal.ts'
+import type { CheckpointFacts } from './recovery.ts'
+
+export interface CheckpointingParts {
+  readonly journal: Journal
+  readonly pipeline: Pipeline
+  readonly outbox: Outbox
+  readonly deadLetters: DeadLetters
+  readonly store: CheckpointStore
+  readonly stages: () => Readonly<Record<string, unknown>>
+  readonly clock: Clock
+  readonly log: PluginLog
+}
+
+export interface Checkpointing {
+  /** Makes one when enough has come; called now and then. */
+  look(): void
+  /** Makes one now; resolves when it is on disk, or could not be made. */
+  now(): Promise<void>
+  readonly last: { readonly entry: number; readonly bytes: number; readonly at: number } | undefined
+}
+
+const EVERY_BYTES = 64 << 20
+const TIMES_OWN_SIZE = 20
+
+export function createCheckpointing(parts: CheckpointingParts): Checkpointing {
+  const { journal, pipeline, outbox, deadLetters, store, clock, log } = parts
+  let last: { entry: number; bytes: number; at: number } | undefined
+  let writtenAtLast = journal.log.bytesWritten
+  let running: Promise<void> | undefined
+
+  const make = async () => {
+    const { entry } = pipeline
+    const facts: CheckpointFacts = {
+      journal: journal.log.epoch,
+      pipeline: pipeline.state(),
+      deadLetters: deadLetters.report(),
+      stages: parts.stages(),
+    }
+    // Everything that changes later must be taken before the first await.
+    const windows = pipeline.windows.snapshot()
+    const encoded = encodeCheckpoint({ entry, facts, windows })
+    await journal.flush()
+    await outbox.commit(entry, true)
+    const bytes = await encoded
+    await store.save(bytes, entry)
+    writtenAtLast = journal.log.bytesWritten
+    last = { entry, bytes: bytes.length, at: clock.now() }
+  }
+
+  const now = () => {
+    running ??= make()
+      .catch((error) =>
+        log.warn({ reason: reasonOf(error) }, 'no checkpoint could be made; the next start replays more'),
+      )
+      .finally(() => {
+        running = undefined
+      })
+    return running
+  }
+
+  return {
+    now,
+    look() {
+      const since = journal.log.bytesWritten - writtenAtLast
+      if (since > Math.max(EVERY_BYTES, TIMES_OWN_SIZE * (last?.bytes ?? 0))) void now()
+    },
+    get last() {
+      return last
+    },
+  }
+}

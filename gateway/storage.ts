@@ -1,0 +1,147 @@
+/** Everything of the gateway that is on disk: opened in one place, closed in one place. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { runtimeFile } from './cli/runtime.ts'
+import type { Clock } from './clock.ts'
+import type { Config } from './config/schema.ts'
+import { type Checkpoint, type CheckpointStore, openCheckpoints } from './journal/checkpoint.ts'
+import { createJournal, type Journal } from './journal/journal.ts'
+import { realFiles } from './log/files.ts'
+import { type DirectoryLock, lockDirectory } from './log/lock.ts'
+import { openLog } from './log/log.ts'
+import type { Log } from './logging.ts'
+import { openDurableOutbox } from './outbox/durable.ts'
+import type { Outbox } from './outbox/outbox.ts'
+import { openSettings, type Settings } from './settings.ts'
+
+/** A commit interval up to this is taken as a bound: the disk is used sooner when it is idle. A longer one is a wish to spare it. */
+const EAGER_UP_TO = 100
+
+/** Numbers of the journal that damage has taken away. */
+export interface LostEntries {
+  readonly count: number
+  readonly at: number
+}
+
+export interface Storage {
+  readonly directory: string
+  readonly journal: Journal
+  readonly outbox: Outbox
+  readonly checkpoints: CheckpointStore
+  readonly checkpoint: Checkpoint | null
+  readonly settings: Settings
+  /** True when the last gateway on this directory was not stopped but ended. */
+  readonly crashed: boolean
+  /** Damage found since the last call, to be recorded as gaps. */
+  takeLost(): LostEntries[]
+  /** What is wrong with the disk now, in words; undefined when it works. */
+  trouble(): string | undefined
+  close(): Promise<void>
+}
+
+/** @throws StartError the directory is locked, unwritable, or of a newer version */
+export async function openStorage(config: Config, directory: string, clock: Clock, log: Log): Promise<Storage> {
+  const lock = lockDirectory(directory)
+  try {
+    return await open(config, directory, clock, log, lock)
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+async function open(config: Config, directory: string, clock: Clock, log: Log, lock: DirectoryLock): Promise<Storage> {
+  const crashed = existsSync(runtimeFile(directory))
+  const disk = watchDisk(clock, log.child({ stage: 'disk' }))
+  const settings = await openSettings(realFiles, directory, (file) => disk.damaged(file, 'not readable as JSON'))
+  const checkpoints = await openCheckpoints({
+    files: realFiles,
+    directory: join(directory, 'checkpoints'),
+    onDamage: (file, reason) => disk.damaged(file, reason),
+  })
+  const checkpoint = await checkpoints.load()
+  const { commit, segment, buffer, compress } = config.journal
+  const journalLog = await openLog({
+    directory: join(directory, 'journal'),
+    files: realFiles,
+    clock,
+    segmentBytes: segment,
+    compress: compress === true,
+    commit: { interval: commit, eager: commit <= EAGER_UP_TO },
+    maxBuffer: buffer,
+    floor: (checkpoint?.entry ?? 0) + 1,
+    onTrouble: (trouble) => disk.trouble('journal', trouble),
+    onDamage: (damage) => disk.lost(damage),
+  })
+  const outbox = await openDurableOutbox(
+    {
+      gateway: config.gateway.id,
+      directory: join(directory, 'outbox'),
+      maxBytes: config.outbox.maxBytes,
+      whenFull: config.outbox.whenFull,
+      reserve: config.outbox.reserve,
+      journal: journalLog.epoch,
+    },
+    {
+      clock,
+      onTrouble: (name, trouble) => disk.trouble(`outbox ${name}`, trouble),
+      onDamage: (what, damage) =>
+        'file' in damage
+          ? disk.damaged(damage.file, `${damage.bytes} bytes at ${damage.offset}`)
+          : disk.damaged(what, damage.message),
+    },
+  )
+  return {
+    directory,
+    journal: createJournal(journalLog, clock),
+    outbox,
+    checkpoints,
+    checkpoint,
+    settings,
+    crashed,
+    takeLost: disk.takeLost,
+    trouble: disk.current,
+    async close() {
+      await journalLog.close()
+      await outbox.close()
+      lock.release()
+    },
+  }
+}
+
+interface Disk {
+  trouble(what: string, trouble: { readonly code: string; readonly message: string } | null): void
+  damaged(file: string, reason: string): void
+  lost(damage: { file: string; offset: number; bytes: number; firstLost?: number; lastLost?: number }): void
+  takeLost(): LostEntries[]
+  current(): string | undefined
+}
+
+function watchDisk(clock: Clock, log: Log): Disk {
+  const troubles = new Map<string, string>()
+  let lost: LostEntries[] = []
+  const damaged = (file: string, reason: string) => log.error({ file, reason }, 'a file is damaged')
+  return {
+    damaged,
+    trouble(what, trouble) {
+      if (trouble === null) {
+        troubles.delete(what)
+        log.info({ what }, `the disk works again for the ${what}`)
+        return
+      }
+      troubles.set(what, `${what}: ${trouble.message}`)
+      log.error({ what, code: trouble.code }, `the disk fails for the ${what}: ${trouble.message}`)
+    },
+    lost({ file, offset, bytes, firstLost, lastLost }) {
+      damaged(file, `${bytes} bytes at ${offset}`)
+      if (firstLost !== undefined && lastLost !== undefined)
+        lost.push({ count: lastLost - firstLost + 1, at: clock.now() })
+    },
+    takeLost() {
+      const taken = lost
+      lost = []
+      return taken
+    },
+    current: () => [...troubles.values()][0],
+  }
+}

@@ -1,0 +1,295 @@
+/** What people and programs see of a running gateway: the `Api` that HTTP serves, made of plain look-ups. */
+import type { Broker } from './broker/broker.ts'
+import type { Clock } from './clock.ts'
+import type { DeadLetters } from './decode/dead-letters.ts'
+import type { Devices } from './decode/devices.ts'
+import { lastFields } from './devices.ts'
+import { BusyError, RequestError } from './errors.ts'
+import type { Api, Audit, DeviceStatus, OutboxSink, OutboxStatus, Status } from './http/api.ts'
+import type { Live } from './http/live.ts'
+import { matcher } from './http/pattern.ts'
+import type { Sources } from './ingest/sources.ts'
+import type { Journal } from './journal/journal.ts'
+import { imbalance, type Loss } from './journal/ledger.ts'
+import { stageNumbers } from './numbers.ts'
+import type { Outbox } from './outbox/outbox.ts'
+import type { Pipeline } from './pipeline.ts'
+import type { Emit } from './plugin.ts'
+import type { PluginHost } from './plugin-host.ts'
+import type { Device } from './reading.ts'
+import { CLASSES } from './record.ts'
+import type { Upstreams } from './upstream/upstreams.ts'
+
+export interface ViewParts {
+  readonly gateway: string
+  readonly version: string
+  readonly config: string | undefined
+  readonly data: string
+  readonly clock: Clock
+  readonly pipeline: Pipeline
+  readonly journal: Journal
+  readonly outbox: Outbox
+  readonly upstreams: Upstreams
+  readonly sources: Sources
+  readonly host: PluginHost
+  readonly devices: Devices
+  readonly deadLetters: DeadLetters
+  readonly live: Live
+  readonly broker: () => Broker | undefined
+  readonly ports: () => Readonly<Record<string, number>>
+  readonly notices: () => readonly string[]
+  readonly ready: () => { ready: boolean; reason?: string }
+  readonly trouble: () => string | undefined
+  /** Takes a message of the source `http`; resolves with why it is a dead letter. */
+  readonly telemetry: Api['telemetry']
+}
+
+export function createView(parts: ViewParts): Api {
+  const { clock, pipeline, outbox, upstreams, devices, deadLetters, live } = parts
+  const started = clock.now()
+  const startedAt = clock.monotonic()
+  return {
+    gateway: parts.gateway,
+    version: parts.version,
+    numbers: () => stageNumbers(parts),
+    trouble: parts.trouble,
+    ready: parts.ready,
+    status: () => ({ ...status(parts), started: iso(started), uptime: (clock.monotonic() - startedAt) / 1000 }),
+    devices({ match, after, limit }) {
+      const matches = match === undefined ? undefined : matcher(match)
+      const all = [...devices.all()].filter((d) => d.last !== undefined && (!matches || matches(d.id, undefined)))
+      all.sort((a, b) => (a.id < b.id ? -1 : 1))
+      const from = after === undefined ? 0 : all.findIndex((d) => d.id > after)
+      const page = from < 0 ? [] : all.slice(from, from + limit)
+      const more = from >= 0 && from + limit < all.length
+      const next = more ? page.at(-1)?.id : undefined
+      return { total: all.length, devices: page.map(deviceStatus), ...(next === undefined ? {} : { next }) }
+    },
+    device(id) {
+      const device = devices.find(id)
+      return device?.last === undefined ? undefined : deviceStatus(device)
+    },
+    windows: ({ window, device, limit }) => windowPage(pipeline, window, device, limit),
+    commands: () => [],
+    command: () => undefined,
+    sendCommand: () =>
+      Promise.reject(new RequestError(501, 'SLUICE_NO_COMMANDS', 'this gateway cannot command devices yet')),
+    outbox: () => outboxStatus(outbox, upstreams),
+    async retrySink(name) {
+      upstreams
+        .list()
+        .find((upstream) => upstream.name === name)
+        ?.runner.retry()
+      return outboxStatus(outbox, upstreams).sinks.find((sink) => sink.name === name)
+    },
+    async skipSink(name, request) {
+      let skipped: number | undefined
+      for (const one of CLASSES) {
+        if (request.class !== undefined && request.class !== one) continue
+        const count = await outbox.skip(name, one, request.through)
+        if (count !== undefined) skipped = (skipped ?? 0) + count
+      }
+      return skipped
+    },
+    forgetSink: (name) => outbox.forget(name),
+    exportSink: (name, recordClass) => outbox.export(name, recordClass),
+    audit: () => Promise.resolve(liveAudit(pipeline, outbox)),
+    deadLetters(limit) {
+      const { total, reasons, last } = deadLetters.report()
+      return { total, reasons: { ...reasons }, last: last.slice(0, limit).map((letter) => ({ ...letter })) }
+    },
+    telemetry: parts.telemetry,
+    subscribe: (interest, listener) => live.subscribe(interest, listener),
+  }
+}
+
+/** `POST /api/telemetry` tells the sender why a message is a dead letter, though it is durable all the same. */
+export function telemetryOf(pipeline: Pipeline, emit: Emit): Api['telemetry'] {
+  return (topic, body, contentType) =>
+    new Promise((resolve, reject) => {
+      let dead: string | undefined
+      const message = { topic, payload: body, ...(contentType === undefined ? {} : { contentType }) }
+      const taken = emit.offer(message, (error) => {
+        if (error) reject(error)
+        else resolve(dead === undefined ? {} : { dead })
+      })
+      // Offers are processed at once, so what the pipeline refused last is this message.
+      dead = taken ? pipeline.refusal?.message : undefined
+      if (!taken) reject(new BusyError('SLUICE_BUSY', 'no room in the journal now'))
+    })
+}
+
+function iso(time: number): string {
+  return new Date(time).toISOString()
+}
+
+function status(parts: ViewParts): Omit<Status, 'stages' | 'started' | 'uptime'> {
+  const { clock, upstreams, sources, outbox } = parts
+  const memory = process.memoryUsage()
+  const waiting = new Map(outbox.status().sinks.map((sink) => [sink.name, sink.backlog]))
+  return {
+    gateway: parts.gateway,
+    version: parts.version,
+    node: process.version,
+    pid: process.pid,
+    now: iso(clock.now()),
+    config: parts.config ?? null,
+    data: parts.data,
+    ports: { ...parts.ports() },
+    notices: [...parts.notices()],
+    memory: { rss: memory.rss, heap: memory.heapUsed },
+    devices: parts.devices.size,
+    sources: [
+      { name: 'mqtt', plugin: 'mqtt', state: 'running' },
+      { name: 'http', plugin: 'http', state: 'running' },
+      ...sources.list().map(({ name, plugin, runner }) => {
+        const state = runner?.status()
+        const error = state?.state === 'waiting' ? state.lastError?.message : undefined
+        return {
+          name,
+          plugin,
+          state: state?.state ?? 'running',
+          ...(error === undefined ? {} : { error }),
+          ...(state ? { since: iso(state.since) } : {}),
+        }
+      }),
+    ],
+    upstreams: upstreams.list().map(({ name, config, runner }) => {
+      const state = runner.status()
+      const backlog = waiting.get(name) ?? []
+      const error = state.state === 'connected' ? undefined : state.lastError?.message
+      return {
+        name,
+        plugin: config.plugin,
+        state: state.state,
+        ...(error === undefined ? {} : { error }),
+        since: iso(state.since),
+        records: backlog.reduce((sum, one) => sum + one.records, 0),
+        bytes: backlog.reduce((sum, one) => sum + one.bytes, 0),
+      }
+    }),
+  }
+}
+
+function deviceStatus(device: Device): DeviceStatus {
+  const last = device.last
+  if (last === undefined) throw new RangeError(`device ${device.id} has sent nothing`)
+  return {
+    id: device.id,
+    source: last.source,
+    ...(last.stream === undefined ? {} : { stream: last.stream }),
+    time: iso(last.time),
+    received: iso(last.received),
+    readings: last.count,
+    tags: { ...last.tags },
+    fields: lastFields(last),
+  }
+}
+
+function windowPage(pipeline: Pipeline, window: string | undefined, device: string | undefined, limit: number) {
+  const { windows } = pipeline
+  const ledger = windows.ledger()
+  const definitions = windows.stats().map(({ window: name, keys, evictedKeys }) => {
+    const definition = windows.definitions.find((candidate) => candidate.name === name)
+    const kind = Object.keys(definition?.kind ?? {})[0] ?? ''
+    const rows = ledger.filter((row) => row.window === name)
+    const sum = (pick: (row: (typeof rows)[number]) => number) => rows.reduce((total, row) => total + pick(row), 0)
+    return {
+      name,
+      kind,
+      by: [...(definition?.by ?? [])],
+      keys,
+      emitted: pipeline.resultsOf(name),
+      corrections: sum((row) => row.corrected),
+      late: sum((row) => row.late),
+      evicted: evictedKeys,
+    }
+  })
+  const results = definitions
+    .filter(({ name }) => window === undefined || name === window)
+    .flatMap(({ name }) => windows.latest(name))
+    .filter((record) => device === undefined || record.key.device === device)
+    .sort((a, b) => (a.end < b.end ? 1 : -1))
+    .slice(0, limit)
+  return {
+    definitions,
+    results: results.map((record) => ({ ...record, key: { ...record.key }, fields: fieldsOf(record.fields) })),
+  }
+}
+
+function fieldsOf(fields: object): Record<string, Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(fields).map(([name, statistics]) => [name, { ...statistics }]))
+}
+
+function outboxStatus(outbox: Outbox, upstreams: Upstreams): OutboxStatus {
+  const { bytes, maxBytes, whenFull, classes, sinks } = outbox.status()
+  return {
+    bytes,
+    maxBytes,
+    whenFull: { ...whenFull },
+    classes: classes.map(({ class: name, epoch, first, next, bytes: own, lost, full }) => ({
+      class: name,
+      epoch,
+      first,
+      next,
+      bytes: own,
+      lost: { ...lost },
+      full,
+    })),
+    sinks: sinks.map((sink): OutboxSink => {
+      const runner = upstreams
+        .list()
+        .find((upstream) => upstream.name === sink.name)
+        ?.runner.status()
+      return {
+        name: sink.name,
+        state: runner?.state ?? 'removed',
+        ...(runner?.lastError && runner.state !== 'connected' ? { error: runner.lastError.message } : {}),
+        ...(runner?.retryAt === undefined ? {} : { retryAt: iso(runner.retryAt) }),
+        ...(runner ? { sent: runner.sent, acked: runner.acked, refused: runner.refused } : {}),
+        backlog: sink.backlog.map(({ oldest, ...rest }) => ({
+          ...rest,
+          ...(oldest === undefined ? {} : { oldest: iso(oldest) }),
+        })),
+      }
+    }),
+  }
+}
+
+/** The ledger as it stands in memory; `sluice audit` works it out again from the disk. */
+export function liveAudit(pipeline: Pipeline, outbox: Outbox | undefined): Audit {
+  const sources = pipeline.ledgers().map((ledger) => ({
+    source: ledger.name,
+    in: ledger.in,
+    decoded: ledger.decoded,
+    dead: lossesOf(ledger.dead),
+    dropped: lossesOf(ledger.dropped),
+    balanced: imbalance(ledger) === 0,
+  }))
+  const windows = pipeline.windows.ledger().map((row) => {
+    const { source, window, decoded, windowed, open, late, filtered } = row
+    return {
+      source,
+      window,
+      decoded,
+      windowed,
+      open,
+      late,
+      filtered,
+      balanced: decoded === windowed + open + late + filtered,
+    }
+  })
+  const sinks = (outbox?.status().sinks ?? []).flatMap(({ name, backlog }) =>
+    backlog.map((one) => ({ sink: name, class: one.class, acknowledged: one.acked, waiting: one.records })),
+  )
+  return { balanced: [...sources, ...windows].every((row) => row.balanced), sources, windows, sinks }
+}
+
+function lossesOf(losses: Readonly<Record<string, Loss>>) {
+  return Object.fromEntries(
+    Object.entries(losses).map(([reason, { count, first, last }]) => [
+      reason,
+      { count, first: iso(first), last: iso(last) },
+    ]),
+  )
+}
