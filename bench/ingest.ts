@@ -97,14 +97,14 @@ export async function measureMosquitto(scenario: Scenario): Promise<Measured> {
   return result
 }
 
-interface Status {
-  readonly sources: readonly { readonly name: string; readonly in: number; readonly decoded: number }[]
+interface Audit {
+  readonly sources: readonly { readonly source: string; readonly in: number; readonly decoded: number }[]
 }
 
 async function readings(port: number): Promise<{ in: number; decoded: number }> {
-  const response = await fetch(`http://127.0.0.1:${port}/api/status`)
-  const status = (await response.json()) as Status
-  return status.sources.find((source) => source.name === 'mqtt') ?? { in: 0, decoded: 0 }
+  const response = await fetch(`http://127.0.0.1:${port}/api/audit`)
+  const audit = (await response.json()) as Audit
+  return audit.sources.find((source) => source.source === 'mqtt') ?? { in: 0, decoded: 0 }
 }
 
 export function sluiceConfig(scenario: Scenario, upstream: number): object {
