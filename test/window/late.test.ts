@@ -73,6 +73,16 @@ describe('late readings', () => {
     )
   })
 
+  it('correct of a hopping definition only the windows that are still whole', () => {
+    const bench = new Bench(define({ kind: { hopping: { size: 30_000, slide: 10_000 } }, retain: 5000 }))
+    for (const at of [5000, 25_000, 43_000, 26_000]) say(bench, at)
+    bench.finish(START)
+    assert.deepEqual(
+      bench.records.filter(({ kind }) => kind === 'correction').map(({ start, count }) => [start, count]),
+      [[iso(10_000), 2]],
+    )
+  })
+
   it('are corrected before what they belong to is let go', () => {
     const bench = new Bench(define({ retain: 20_000 }))
     say(bench, 1000)
