@@ -176,6 +176,53 @@ describe('outbox on disk, over a restart', () => {
     assert.equal(records.at(-1)?.seq, 2020)
   })
 
+  it('survives a crash after its state was saved and before the logs followed', async () => {
+    const whenFull = { event: 'drop_newest', result: 'drop_newest', reading: 'drop_newest' } as const
+    const more = { maxBytes: 1_000_000, whenFull }
+    const before = await open(more)
+    before.sink('cloud', ['result'])
+    for (let n = 0; n < 2000; n += 100) await append(before, n + 1, n + 100, 1000)
+    const covered = before.covered('result')
+    assert.ok(covered < 2000)
+    await before.save()
+    const logs = join(root, 'logs-before')
+    await cp(directory, logs, { recursive: true })
+    // The gap becomes a record: numbers jump, and the state says so before the record is on disk.
+    await clock.advance(1000)
+    await before.commit(2000, true)
+    await cp(join(directory, 'state'), join(logs, 'state'))
+    directory = logs
+    const after = await open({ whenFull })
+    const cursor = after.sink('cloud', ['result'])
+    for (let n = covered + 1; n <= 2000; n++) after.append('result', n, result(n, 1000))
+    await after.commit(2000, true)
+    const records = await drain(cursor, 'result')
+    assertNoHole(records, 1)
+    assert.equal(records.at(-1)?.seq, 2000)
+  })
+
+  it('drops what it said it dropped, also when a crash came before the segments were deleted', async () => {
+    const before = await open({ maxBytes: 2_000_000 })
+    before.sink('cloud', ['result'])
+    for (let n = 0; n < 1000; n += 100) await append(before, n + 1, n + 100, 1000)
+    await before.close()
+    const logs = join(root, 'logs-before')
+    await cp(directory, logs, { recursive: true })
+    const small = await open({ maxBytes: 600_000 })
+    const cursor = small.sink('cloud', ['result'])
+    await append(small, 1001, 1010, 1000)
+    await small.save()
+    const [gap] = ((await cursor.next('result', 1, 1e6)) ?? assert.fail()).batch.records
+    await cp(join(directory, 'state'), join(logs, 'state'))
+    directory = logs
+    const after = await open()
+    const records = await drain(after.sink('cloud', ['result']), 'result')
+    assertNoHole(records, 1)
+    assert.deepEqual(records[0], parse(gap as Buffer))
+    assert.equal(records.filter(({ kind }) => kind === 'gap').length, 1)
+    assert.equal(after.status().classes[1]?.first, (records[0]?.seq ?? 0) + 1)
+  })
+
   it('keeps the places of sinks that left the config', async () => {
     const before = await open()
     before.sink('old', ['result'])
