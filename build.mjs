@@ -12,6 +12,7 @@ const result = await build({
   target: 'node20.11',
   format: 'cjs',
   minifySyntax: true,
+  minifyWhitespace: true,
   legalComments: 'none',
   define: { 'process.env.SLUICE_VERSION': JSON.stringify(version) },
   // Optional accelerators of `ws`; it works without, and an executable carries no native addon.

@@ -7,7 +7,6 @@ import { endWithDefects, runProgram } from './cli/program.ts'
 import { processTerminal } from './cli/terminal.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { parseDuration } from './config/duration.ts'
-import { runDemo } from './demo/demo.ts'
 import { startGateway } from './gateway.ts'
 import { auditData } from './journal/audit.ts'
 import type { Log } from './logging.ts'
@@ -21,7 +20,10 @@ const actions: Actions<Configuration> = {
   load: (choice, env) => loadConfiguration(choice, env, { plugins }),
   parseDuration,
   startGateway: ({ loaded, clock, log }) => start(loaded, clock, log),
-  runDemo: (options, terminal) => runDemo(options, terminal, { plugins, clock: systemClock, version }),
+  runDemo: async (options, terminal) => {
+    const { runDemo } = await import('./demo/demo.ts')
+    return runDemo(options, terminal, { plugins, clock: systemClock, version })
+  },
   auditData,
   hashPassword: async (password) => formatHash(await hashPassword(password)),
 }

@@ -1,5 +1,5 @@
 /** The demo's simulated fleet: real MQTT clients that publish what a small house and its surroundings would. */
-import { connectAsync, type MqttClient } from 'mqtt'
+import type { MqttClient } from 'mqtt'
 import type { Clock, Timer } from '../clock.ts'
 
 interface Sensor {
@@ -67,6 +67,7 @@ function sensors(): Sensor[] {
 
 /** @param port of the gateway's MQTT listener on loopback */
 export async function startFleet(port: number, clock: Clock): Promise<Fleet> {
+  const { connectAsync } = await import('mqtt')
   const clients: MqttClient[] = []
   for (let i = 0; i < CLIENTS; i++) {
     clients.push(await connectAsync({ host: '127.0.0.1', port, clientId: `demo-${i}`, protocolVersion: 4 }))

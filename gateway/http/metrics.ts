@@ -6,7 +6,7 @@
  *   sluice_stage_bytes_total{stage,name}          sluice_stage_latency_seconds{stage,name,le}
  *   sluice_stage_errors_total{stage,name,reason}  sluice_process_…, and the families a stage adds
  */
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
 import type { Latency } from './latency.ts'
 
 /** What one stage, or one instance of it, has done since the process started. */
@@ -49,14 +49,18 @@ export interface Numbers {
   readonly families?: readonly Family[]
 }
 
+type Prom = typeof import('prom-client')
+
 const PREFIX = 'sluice_'
 
 /** The text of `/metrics`, exposition format 0.0.4. */
 export async function exposition(numbers: Numbers, build: { gateway: string; version: string }): Promise<string> {
-  const registry = new Registry()
+  // Loaded at the first scrape: most gateways on a small board are never scraped.
+  const prom = await import('prom-client')
+  const registry = new prom.Registry()
   for (const family of [...stageFamilies(numbers.stages), ...processFamilies(build), ...(numbers.families ?? [])])
-    addFamily(registry, family)
-  addLatencies(registry, numbers.stages)
+    addFamily(prom, registry, family)
+  addLatencies(prom, registry, numbers.stages)
   return registry.metrics()
 }
 
@@ -129,11 +133,11 @@ function labelsOf(stage: StageNumbers): Record<string, string> {
   return { stage: stage.stage, name: stage.instance ?? '' }
 }
 
-function addFamily(registry: Registry, family: Family): void {
+function addFamily(prom: Prom, registry: Registry, family: Family): void {
   const labelNames = [...new Set(family.values.flatMap((value) => Object.keys(value.labels ?? {})))]
   const config = { name: PREFIX + family.name, help: family.help, labelNames, registers: [registry] }
-  const counter = family.type === 'counter' ? new Counter(config) : undefined
-  const gauge = counter ? undefined : new Gauge(config)
+  const counter = family.type === 'counter' ? new prom.Counter(config) : undefined
+  const gauge = counter ? undefined : new prom.Gauge(config)
   for (const { labels = {}, value } of family.values) {
     if (!Number.isFinite(value)) continue
     counter?.inc({ ...labels }, Math.max(0, value))
@@ -142,7 +146,7 @@ function addFamily(registry: Registry, family: Family): void {
 }
 
 /** prom-client's histogram only takes single observations; ours is counted already, so its reading side is replaced. */
-function addLatencies(registry: Registry, stages: readonly StageNumbers[]): void {
+function addLatencies(prom: Prom, registry: Registry, stages: readonly StageNumbers[]): void {
   const name = `${PREFIX}stage_latency_seconds`
   const help = 'Time spent in the stage.'
   const measured = stages.filter((stage) => stage.latency !== undefined)
@@ -150,7 +154,7 @@ function addLatencies(registry: Registry, stages: readonly StageNumbers[]): void
   const values = measured.flatMap((stage) => buckets(name, labelsOf(stage), stage.latency as Latency))
   const get = async () => ({ name, help, type: 'histogram', values })
   registry.registerMetric(
-    Object.assign(new Histogram({ name, help, registers: [] }), { get, getForPromString: undefined }),
+    Object.assign(new prom.Histogram({ name, help, registers: [] }), { get, getForPromString: undefined }),
   )
 }
 

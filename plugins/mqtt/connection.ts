@@ -1,5 +1,5 @@
 /** One connection to a broker, made once: the runtime reconnects, with its own back-off. */
-import { connect, type IClientOptions, type MqttClient } from 'mqtt'
+import type { IClientOptions, MqttClient } from 'mqtt'
 import { NotConnectedError } from '../../gateway/errors.ts'
 import type { PluginContext } from '../../gateway/plugin.ts'
 import { readSecret, readTls } from '../options.ts'
@@ -32,6 +32,8 @@ export async function openConnection(
 ): Promise<Connection> {
   const options = await clientOptions(config, context, session)
   signal.throwIfAborted()
+  // Loaded when it is needed: it takes 12 MB.
+  const { connect } = await import('mqtt')
   const client = connect(config.url, options)
   attach?.(client)
   // Errors also come when nobody waits any more, and would end the process.
