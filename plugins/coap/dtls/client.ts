@@ -11,6 +11,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { NotConnectedError } from '../../../gateway/errors.ts'
 import type { Clock, Timer } from '../../../gateway/plugin.ts'
 import type { DatagramReceiver, DatagramTransport, Peer } from '../transport.ts'
+import { createCipherPool } from './cipher-pool.ts'
 import { CLOSE_NOTIFY, Connection, FATAL, type FlightPart, NO_RENEGOTIATION, WARNING } from './connection.ts'
 import {
   CLIENT_HELLO,
@@ -100,6 +101,7 @@ interface Attempt {
 export function createDtlsClient({ clock, lower, name = 'dtls-client' }: DtlsClientOptions): DtlsClient {
   const attempts = new Map<string, Attempt>()
   const sessions = new Map<string, Connection>()
+  const pool = createCipherPool()
   let receiver: DatagramReceiver | undefined
   let born = 0
 
@@ -277,7 +279,7 @@ export function createDtlsClient({ clock, lower, name = 'dtls-client' }: DtlsCli
     },
     connect(server, credentials, signal) {
       return new Promise((resolve, reject) => {
-        const connection = new Connection(`${name}#${++born}`, transport, server, 0)
+        const connection = new Connection(`${name}#${++born}`, transport, server, 0, pool)
         connection.identity = credentials.identity
         const aborted = () => fail(attempt, 'given up')
         const attempt: Attempt = {

@@ -1,5 +1,6 @@
 /** One association: its keys, its numbers, and where its other end is. Both roles use it. */
 import type { DatagramTransport, Peer } from '../transport.ts'
+import type { CipherPool } from './cipher-pool.ts'
 import {
   ALERT,
   APPLICATION_DATA,
@@ -58,10 +59,12 @@ export class Connection implements Peer {
   #plainSequence: number
   #sequence = 0
   #protection: Protection | undefined = undefined
+  readonly #pool: CipherPool
   readonly #window = createReplayWindow()
 
   /** @param plainSequence of the first record of epoch 0 */
-  constructor(key: string, transport: DatagramTransport, lower: Peer, plainSequence: number) {
+  constructor(key: string, transport: DatagramTransport, lower: Peer, plainSequence: number, pool: CipherPool) {
+    this.#pool = pool
     this.key = key
     this.transport = transport
     this.lower = lower
@@ -113,7 +116,7 @@ export class Connection implements Peer {
     const protection = this.#protection
     if (!protection) return 'bad'
     if (!isFresh(this.#window, record.sequence)) return 'replay'
-    return open(protection.suite, protection.read, record) ?? 'bad'
+    return open(protection.suite, protection.read, record, this.#pool) ?? 'bad'
   }
 
   /** Call for each record that proved authentic. True when it is the newest of all. */
@@ -127,6 +130,6 @@ export class Connection implements Peer {
 
   #sealed(type: number, content: Uint8Array): Buffer {
     const { suite, write } = this.#protection as Protection
-    return seal(suite, write, 1, this.#sequence++, type, content, this.theirCid)
+    return seal(suite, write, 1, this.#sequence++, type, content, this.theirCid, this.#pool)
   }
 }

@@ -46,10 +46,13 @@ export function connectionKeys(master: Buffer, randoms: Buffer): ConnectionKeys 
   const block = Buffer.alloc(length)
   prf(master, 'key expansion', randoms, length).copy(block)
   const part = (at: number, size: number) => block.subarray(at, at + size)
-  return {
-    client: { key: part(0, KEY_LENGTH), salt: part(2 * KEY_LENGTH, SALT_LENGTH) },
-    server: { key: part(KEY_LENGTH, KEY_LENGTH), salt: part(2 * KEY_LENGTH + SALT_LENGTH, SALT_LENGTH) },
-  }
+  const keys = (n: number): DirectionKeys => ({
+    key: part(n * KEY_LENGTH, KEY_LENGTH),
+    salt: part(2 * KEY_LENGTH + n * SALT_LENGTH, SALT_LENGTH),
+    ready: undefined,
+    uses: 0,
+  })
+  return { client: keys(0), server: keys(1) }
 }
 
 export function verifyData(master: Buffer, label: 'client finished' | 'server finished', transcript: Buffer): Buffer {

@@ -20,6 +20,7 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Clock, Timer } from '../../../gateway/plugin.ts'
 import type { DatagramReceiver, DatagramTransport, Peer } from '../transport.ts'
+import { createCipherPool } from './cipher-pool.ts'
 import {
   CLOSE_NOTIFY,
   Connection,
@@ -148,6 +149,7 @@ export function createDtlsServer(options: DtlsServerOptions): DtlsServer {
   const byCid = new Map<number, Connection>()
   /** The last flight of a session, until the client shows that it has it. */
   const lastFlights = new WeakMap<Connection, FlightPart[]>()
+  const pool = createCipherPool()
   let receiver: DatagramReceiver | undefined
   let born = 0
 
@@ -224,7 +226,7 @@ export function createDtlsServer(options: DtlsServerOptions): DtlsServer {
       abandon(oldest)
     }
     const handshake: Handshake = {
-      connection: new Connection(`${name}#${++born}`, transport, from, record.sequence),
+      connection: new Connection(`${name}#${++born}`, transport, from, record.sequence, pool),
       reassembly: createReassembly(fragment.sequence),
       clientRandom: Buffer.from(start.random),
       helloSequence: fragment.sequence,

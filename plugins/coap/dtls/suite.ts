@@ -7,6 +7,7 @@
  *   with a CID        8 × 0xff | 25 | cid length | 25 | version | epoch | sequence | cid | length of the plaintext     (RFC 9146 §5.3)
  */
 import { type CipherCCMTypes, createCipheriv, createDecipheriv } from 'node:crypto'
+import type { CipherPool, PooledKey } from './cipher-pool.ts'
 import { DTLS_1_2, type DtlsRecord, HEADER, TLS12_CID, writeHeader } from './record.ts'
 
 export interface Suite {
@@ -19,10 +20,13 @@ export interface Suite {
 // `aes-128-gcm` takes the same calls; the types of Node keep the modes apart.
 const GCM = 'aes-128-gcm' as string as CipherCCMTypes
 
-/** Best first. CCM_8 is last as its tag is short, but it is what small devices speak (RFC 7925). */
+/**
+ * Best first. CCM before GCM as it goes on in ciphers that are kept (`ccm.ts`); CCM_8 is last as its tag is short, but it
+ * is what small devices speak (RFC 7925).
+ */
 export const SUITES: readonly Suite[] = [
-  { id: 0x00a8, name: 'TLS_PSK_WITH_AES_128_GCM_SHA256', cipher: GCM, tagLength: 16 },
   { id: 0xc0a4, name: 'TLS_PSK_WITH_AES_128_CCM', cipher: 'aes-128-ccm', tagLength: 16 },
+  { id: 0x00a8, name: 'TLS_PSK_WITH_AES_128_GCM_SHA256', cipher: GCM, tagLength: 16 },
   { id: 0xc0a8, name: 'TLS_PSK_WITH_AES_128_CCM_8', cipher: 'aes-128-ccm', tagLength: 8 },
 ]
 
@@ -31,8 +35,7 @@ export const SALT_LENGTH = 4
 const EXPLICIT_NONCE = 8
 
 /** Keys of one direction. */
-export interface DirectionKeys {
-  readonly key: Buffer
+export interface DirectionKeys extends PooledKey {
   readonly salt: Buffer
 }
 
@@ -51,15 +54,23 @@ export function seal(
   type: number,
   content: Uint8Array,
   cid: Uint8Array,
+  pool: CipherPool,
 ): Buffer {
   const withCid = cid.length > 0
   const plain = withCid ? innerPlaintext(content, type) : content
   const length = EXPLICIT_NONCE + plain.length + suite.tagLength
   const record = Buffer.allocUnsafe(HEADER + cid.length + length)
   const at = writeHeader(record, withCid ? TLS12_CID : type, DTLS_1_2, epoch, sequence, cid, length)
-  record.copy(record, at, 3, 11)
-  const cipher = createCipheriv(suite.cipher, keys.key, nonceOf(keys, record, at), { authTagLength: suite.tagLength })
-  cipher.setAAD(additionalData(record, cid.length, plain.length), { plaintextLength: plain.length })
+  for (let i = 0; i < EXPLICIT_NONCE; i++) record[at + i] = record[3 + i] as number
+  const nonce = nonceOf(keys, record, at)
+  const additional = additionalData(record, cid.length, plain.length)
+  const ready = suite.cipher === GCM ? undefined : pool.of(keys, suite.tagLength)
+  if (ready) {
+    ready.seal(nonce, additional, plain, record, at + EXPLICIT_NONCE)
+    return record
+  }
+  const cipher = createCipheriv(suite.cipher, keys.key, nonce, { authTagLength: suite.tagLength })
+  cipher.setAAD(additional, { plaintextLength: plain.length })
   record.set(cipher.update(plain), at + EXPLICIT_NONCE)
   cipher.final()
   record.set(cipher.getAuthTag(), record.length - suite.tagLength)
@@ -67,19 +78,28 @@ export function seal(
 }
 
 /** What is in a protected record, or undefined when it is not authentic. */
-export function open(suite: Suite, keys: DirectionKeys, record: DtlsRecord): Opened | undefined {
+export function open(suite: Suite, keys: DirectionKeys, record: DtlsRecord, pool: CipherPool): Opened | undefined {
   const { fragment, header, cid } = record
-  const end = fragment.length - suite.tagLength
-  if (end < EXPLICIT_NONCE) return undefined
+  const plaintextLength = fragment.length - EXPLICIT_NONCE - suite.tagLength
+  if (plaintextLength < 0) return undefined
   const nonce = nonceOf(keys, fragment, 0)
+  const additional = additionalData(header, cid.length, plaintextLength)
+  const sealed = fragment.subarray(EXPLICIT_NONCE)
+  const ready = suite.cipher === GCM ? undefined : pool.of(keys, suite.tagLength)
+  const content = ready ? ready.open(nonce, additional, sealed) : openOnce(suite, keys, nonce, additional, sealed)
+  if (!content) return undefined
+  return record.type === TLS12_CID ? unwrap(content) : { type: record.type, content }
+}
+
+function openOnce(suite: Suite, keys: DirectionKeys, nonce: Buffer, additional: Buffer, sealed: Buffer) {
+  const plaintextLength = sealed.length - suite.tagLength
   const decipher = createDecipheriv(suite.cipher, keys.key, nonce, { authTagLength: suite.tagLength })
-  const plaintextLength = end - EXPLICIT_NONCE
   try {
-    decipher.setAuthTag(fragment.subarray(end))
-    decipher.setAAD(additionalData(header, cid.length, plaintextLength), { plaintextLength })
-    const content = decipher.update(fragment.subarray(EXPLICIT_NONCE, end))
+    decipher.setAuthTag(sealed.subarray(plaintextLength))
+    decipher.setAAD(additional, { plaintextLength })
+    const content = decipher.update(sealed.subarray(0, plaintextLength))
     decipher.final()
-    return record.type === TLS12_CID ? unwrap(content) : { type: record.type, content }
+    return content
   } catch {
     return undefined
   }
@@ -87,25 +107,28 @@ export function open(suite: Suite, keys: DirectionKeys, record: DtlsRecord): Ope
 
 function nonceOf(keys: DirectionKeys, explicit: Buffer, at: number): Buffer {
   const nonce = Buffer.allocUnsafe(SALT_LENGTH + EXPLICIT_NONCE)
-  keys.salt.copy(nonce)
-  explicit.copy(nonce, SALT_LENGTH, at, at + EXPLICIT_NONCE)
+  for (let i = 0; i < SALT_LENGTH; i++) nonce[i] = keys.salt[i] as number
+  for (let i = 0; i < EXPLICIT_NONCE; i++) nonce[SALT_LENGTH + i] = explicit[at + i] as number
   return nonce
 }
 
 function additionalData(header: Buffer, cidLength: number, length: number): Buffer {
   if (cidLength === 0) {
     const data = Buffer.allocUnsafe(13)
-    header.copy(data, 0, 3, 11)
-    header.copy(data, 8, 0, 3)
-    data.writeUInt16BE(length, 11)
+    for (let i = 0; i < 8; i++) data[i] = header[3 + i] as number
+    for (let i = 0; i < 3; i++) data[8 + i] = header[i] as number
+    data[11] = length >> 8
+    data[12] = length
     return data
   }
-  const data = Buffer.allocUnsafe(10 + 11 + cidLength + 2)
-  data.fill(0xff, 0, 8)
+  const end = 21 + cidLength
+  const data = Buffer.allocUnsafe(end + 2)
+  for (let i = 0; i < 8; i++) data[i] = 0xff
   data[8] = TLS12_CID
   data[9] = cidLength
-  header.copy(data, 10, 0, 11 + cidLength)
-  data.writeUInt16BE(length, 21 + cidLength)
+  for (let i = 10; i < end; i++) data[i] = header[i - 10] as number
+  data[end] = length >> 8
+  data[end + 1] = length
   return data
 }
 
