@@ -224,6 +224,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
     mark: recovered.mark,
     markedTo: recovered.markedTo,
     identityKept: recovered.identityKept,
+    named: recovered.named,
     unsure: recovered.unsure,
     soundTo: recovered.torn?.offset ?? Infinity,
   })

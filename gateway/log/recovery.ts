@@ -38,6 +38,8 @@ export interface Recovered {
   readonly mark: number
   readonly markedTo: number
   readonly torn: Torn | null
+  /** The newest segment there was, also when it was empty or set aside. */
+  readonly named: { readonly first: number; readonly attempt: number }
   /**
    * Sound frames at the end of `newest` of which nobody says that they were durable. The kernel may show what the disk
    * never took (after a failed fsync it does): they must be written again before they are trusted.
@@ -50,26 +52,42 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
   const found = await listSegments(files, directory)
   const { identity, kept } = await findIdentity(files, directory, found)
   const segments = new Segments()
-  // Highest number that somebody says was durable.
+  const named = found.at(-1) ?? { first: 0, attempt: 0 }
+  // Highest number that a frame or a later segment says was durable, and highest that anybody was told.
+  let durable = 0
   let witness = floor - 1
   for (let i = found.length - 1; i >= 0; i--) {
     const segment = found[i] as Segment
     const seen = await readable(segment.path, survey(files, segment.path, segment.size, identity))
     refuseNewer(segment, seen)
-    witness = Math.max(witness, seen.witness)
+    durable = Math.max(durable, seen.witness)
+    witness = Math.max(witness, durable)
     const judged = judge(segment, seen, witness, damaged)
     if (judged.last === null) {
       await setAside(files, segment, seen, witness, damaged)
-      witness = Math.max(witness, segment.first - 1)
+      durable = Math.max(durable, segment.first - 1)
+      witness = Math.max(witness, durable)
       continue
     }
     const cut = judged.torn?.offset ?? Infinity
-    const unsure = seen.unsure.filter(({ offset }) => offset < cut)
+    const unsure = seen.unsure.filter(
+      ({ offset, head }) => offset < cut && head.first + Math.max(0, head.count - 1) > durable,
+    )
     await keepOlder(files, found.slice(0, i), segment, segments)
     const { last } = judged
-    return { identity, identityKept: kept, segments, ...standing(last, witness), torn: judged.torn, unsure }
+    return { identity, identityKept: kept, segments, ...standing(last, witness), torn: judged.torn, named, unsure }
   }
-  return { identity, identityKept: kept, segments, next: witness + 1, mark: 0, markedTo: 1, torn: null, unsure: [] }
+  return {
+    identity,
+    identityKept: kept,
+    segments,
+    next: witness + 1,
+    mark: 0,
+    markedTo: 1,
+    torn: null,
+    named,
+    unsure: [],
+  }
 }
 
 function standing(last: FrameHead, witness: number): { next: number; mark: number; markedTo: number } {

@@ -92,6 +92,8 @@ export async function verifyLog(options: StoredOptions): Promise<LogReport> {
   let following: SegmentHead | null = null
   for (const segment of segments.list.toReversed()) {
     const end = segments.after(segment)?.first ?? next
+    // Replaced from its first record on: it was given up, and deleting it has not outlived a power cut.
+    if (end === segment.first && segment !== segments.newest) continue
     const seen = await survey(files, segment.path, segment.size, identity).catch(() => null)
     if (seen === null) {
       report({ file: segment.path, offset: 0, bytes: segment.size, firstLost: segment.first, lastLost: end - 1 })

@@ -59,6 +59,8 @@ export interface WriterOptions {
   readonly mark: number
   readonly markedTo: number
   readonly identityKept: boolean
+  /** The newest segment that was found, also when it was empty or set aside. */
+  readonly named: { readonly first: number; readonly attempt: number }
   /** What recovery found and does not trust. */
   readonly unsure: readonly ScannedFrame[]
   /** Where the newest segment is torn. */
@@ -106,6 +108,8 @@ export class Writer {
   #segment: Segment | null = null
   /** Bytes of the segment that are durable. */
   #durableSize = 0
+  /** The newest segment that ever was. */
+  #named: { readonly first: number; readonly attempt: number }
   /** The directory holds the identity. */
   #identityKept: boolean
   /** Segments that failed, and how much of them is good. */
@@ -131,6 +135,7 @@ export class Writer {
     this.#mark = options.mark
     this.#markedTo = options.markedTo
     this.#identityKept = options.identityKept
+    this.#named = options.named
     this.#pool = createFramePool(Math.max(2, Math.min(32, Math.ceil(options.maxBuffer / FRAME_BYTES))))
     this.#frame = this.#pool.take(0)
     this.#adopt()
@@ -358,8 +363,8 @@ export class Writer {
     const { directory, files, segments } = this.#o
     await files.makeDirectory(directory)
     if (!this.#identityKept) await this.#keepIdentity()
-    const { newest } = segments
-    for (let attempt = newest?.first === frame.first ? newest.attempt + 1 : 0; ; attempt++) {
+    // A name is never used twice: a deletion may not outlive a power cut, and the higher attempt counts.
+    for (let attempt = frame.first === this.#named.first ? this.#named.attempt + 1 : 0; ; attempt++) {
       const segment = createSegment(directory, frame.first, attempt, 0)
       try {
         this.#file = await files.create(segment.path)
@@ -368,6 +373,7 @@ export class Writer {
         if (codeOf(error) === 'EEXIST') continue
         throw error
       }
+      this.#named = segment
       segment.time = frame.time
       this.#segment = segment
       this.#durableSize = 0
