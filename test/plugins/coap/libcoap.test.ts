@@ -14,6 +14,7 @@ import type { Peer } from '../../../plugins/coap/transport.ts'
 import { bindUdp } from '../../../plugins/coap/udp.ts'
 import { type Gateway, LOOPBACK, start, until } from './gateway.ts'
 import { freePort, missing, run, serve } from './peers.ts'
+import { startProxy } from './proxy.ts'
 
 const SECRET = 'a secret for libcoap'
 const KEYS = `alice:${Buffer.from(SECRET).toString('hex')}\n`
@@ -79,6 +80,37 @@ describe('libcoap', { concurrency: 4 }, () => {
     ])
     assert.deepEqual(payloads(gateway), ['1'])
   })
+
+  for (const variant of TLS)
+    test(`its client gets through a bad network, over UDP and over DTLS with ${variant}`, {
+      skip: missing('coap-client-notls', `coap-client-${variant}`),
+    }, async (t) => {
+      const gateway = await start(t, {}, KEYS)
+      const weather = { fate: (nth: number) => (nth === 0 ? 0 : 2), late: (nth: number) => nth % 3 === 2 }
+      const plain = await startProxy(t, gateway.port, weather)
+      const secure = await startProxy(t, gateway.dtlsPort, weather)
+      const folder = mkdtempSync(join(tmpdir(), 'sluice-libcoap-'))
+      t.after(() => rmSync(folder, { recursive: true }))
+      const body = 'x'.repeat(3000)
+      writeFileSync(join(folder, 'body'), body)
+      const post = ['-m', 'post', '-B', '14', '-f', join(folder, 'body')]
+      await Promise.all([
+        run('coap-client-notls', [...post, `coap://127.0.0.1:${plain.port}/telemetry/plain`]),
+        run(`coap-client-${variant}`, [
+          ...post,
+          '-u',
+          'alice',
+          '-k',
+          SECRET,
+          `coaps://127.0.0.1:${secure.port}/telemetry/secure`,
+        ]),
+      ])
+      assert.deepEqual(gateway.taken.map(({ message }) => message.topic).sort(), [
+        'telemetry/plain',
+        'telemetry/secure',
+      ])
+      assert.deepEqual(payloads(gateway), [body, body])
+    })
 
   test('its client observes its commands', { skip: missing('coap-client-notls') }, async (t) => {
     const gateway = await start(t)

@@ -11,8 +11,17 @@ import { createServer } from '../../../plugins/coap/server.ts'
 import type { Peer } from '../../../plugins/coap/transport.ts'
 import { bindUdp } from '../../../plugins/coap/udp.ts'
 import { device, KEY, LOOPBACK, quick, secureDevice, start, until } from './gateway.ts'
+import { startProxy } from './proxy.ts'
 
 const json = (value: unknown) => ({ contentFormat: 50, payload: Buffer.from(JSON.stringify(value)) })
+
+const command = (name: string, args?: unknown) => ({
+  id: `id-${name}`,
+  device: 'lamp',
+  command: name,
+  args,
+  deadline: Date.now() + 60_000,
+})
 
 test('emits telemetry under its topic with its content type, and answers when it is durable', async (t) => {
   const gateway = await start(t)
@@ -114,6 +123,61 @@ test('lets an identity publish and be commanded as its line in the key file says
   assert.equal(await listen(fleet, 'depot'), 0x83)
 })
 
+test('keeps a session through a change of address, with its observation and without amplification', async (t) => {
+  const gateway = await start(t, {}, `lamp:${KEY.toString('hex')}\n`)
+  const proxy = await startProxy(t, gateway.dtlsPort)
+  const lamp = await secureDevice(t, { ...gateway, dtlsPort: proxy.port }, 'lamp')
+  const heard: string[] = []
+  lamp.client.observe(
+    lamp.gateway,
+    { code: GET, path: 'command/lamp' },
+    {
+      notification(response, receipt) {
+        receipt.acknowledge()
+        heard.push(response.payload.toString())
+      },
+      ended: (error) => assert.fail(error),
+    },
+  )
+  await until(() => heard[0]?.length === 0 || undefined)
+  await proxy.remap()
+  const path = 'telemetry/lamp'
+  const response = await lamp.client.request(lamp.gateway, { code: POST, path, payload: Buffer.from('1') })
+  assert.equal(response.code, CHANGED)
+  const execution = gateway.roles.commander?.execute(command('on'), new AbortController().signal)
+  await until(() => heard[1])
+  assert.equal(heard[1], '{"id":"id-on","command":"on"}')
+  const answer = { code: POST, path: 'command/lamp/on/ack', ...json({ id: 'id-on', ok: true }) }
+  await lamp.client.request(lamp.gateway, answer)
+  assert.deepEqual(await execution, { ok: true })
+})
+
+test('takes an answer to a command only from the device that got it', async (t) => {
+  const key = KEY.toString('hex')
+  const gateway = await start(t, {}, `lamp:${key}\nthief:${key}\n`)
+  const lamp = await secureDevice(t, gateway, 'lamp')
+  const thief = await secureDevice(t, gateway, 'thief')
+  const handler = {
+    notification: (_response: unknown, receipt: { acknowledge(): void }) => receipt.acknowledge(),
+    ended: (error: Error) => assert.fail(error),
+  }
+  lamp.client.observe(lamp.gateway, { code: GET, path: 'command/lamp' }, handler)
+  await until(() => gateway.roles.commander?.reaches('lamp') || undefined)
+  const execution = gateway.roles.commander?.execute(command('on'), new AbortController().signal)
+  const answer = async (from: typeof lamp, name: string) =>
+    (
+      await from.client.request(from.gateway, {
+        code: POST,
+        path: `command/${name}/on/ack`,
+        ...json({ id: 'id-on', ok: from === lamp }),
+      })
+    ).code
+  assert.equal(await answer(thief, 'lamp'), 0x83)
+  assert.equal(await answer(thief, 'thief'), 0x84)
+  assert.equal(await answer(lamp, 'lamp'), CHANGED)
+  assert.deepEqual(await execution, { ok: true })
+})
+
 test('reads the key file again when it changes, and keeps the old keys when it is broken', async (t) => {
   const gateway = await start(t, {}, `sensor-1:${KEY.toString('hex')}\n`)
   const one = await secureDevice(t, gateway, 'sensor-1')
@@ -160,14 +224,6 @@ test('listens beyond loopback only with anonymous: true, and says what to do', (
     { devices: { a: { url: 'coaps://x' } } },
   ])
     assert.ok(!coap.config.safeParse(config).success, JSON.stringify(config))
-})
-
-const command = (name: string, args?: unknown) => ({
-  id: `id-${name}`,
-  device: 'lamp',
-  command: name,
-  args,
-  deadline: Date.now() + 60_000,
 })
 
 test('commands a device that observes its commands, and takes its answer', async (t) => {

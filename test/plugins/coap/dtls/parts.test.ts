@@ -43,6 +43,22 @@ test('fragments that contradict each other do not make a message', () => {
   assert.ok(!reassembly.add(readFragment(whole, 0) ?? assert.fail()), 'it was taken')
 })
 
+test('a fragment that comes twice does not stand for one that is missing', () => {
+  const reassembly = createReassembly(0)
+  const whole = writeMessage(1, 0, Buffer.from('abcdefghij'))
+  const part = (from: number, to: number) => {
+    const head = Buffer.from(whole.subarray(0, 12))
+    head.writeUIntBE(from, 6, 3)
+    head.writeUIntBE(to - from, 9, 3)
+    return readFragment(Buffer.concat([head, whole.subarray(12 + from, 12 + to)]), 0) ?? assert.fail()
+  }
+  reassembly.add(part(0, 5))
+  reassembly.add(part(0, 5))
+  assert.equal(reassembly.next(), undefined)
+  reassembly.add(part(3, 10))
+  assert.equal(reassembly.next()?.body.toString(), 'abcdefghij')
+})
+
 test('a fragment beyond its message, or of a message too long, is none', () => {
   const message = writeMessage(1, 0, Buffer.alloc(10))
   const beyond = Buffer.from(message)
