@@ -37,6 +37,14 @@ test('a CONNECT of more than 64 KB is refused', async (t) => {
   await refused(started, client, 'packet_too_large', t)
 })
 
+test('a CONNECT of more than 64 KB is refused too when its header comes in pieces', async (t) => {
+  const started = await startBroker(t)
+  const client = new RawClient(t, started.port).send(Buffer.from([0x10]))
+  await until(() => started.broker.status().bytesIn === 1)
+  client.send(Buffer.from([0x80, 0x80, 0x05, 0, 4]))
+  await refused(started, client, 'packet_too_large', t)
+})
+
 const before: [string, Buffer, string][] = [
   ['a PUBLISH before the CONNECT', publishPacket('telemetry/d', 'x'), 'not_connect'],
   ['HTTP', Buffer.from('GET / HTTP/1.1\r\n\r\n'), 'not_connect'],

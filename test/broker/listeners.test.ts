@@ -163,6 +163,8 @@ test('with a certificate the user is its common name', noMosquitto, async (t) =>
   assert.equal((await waiting).stdout, 'go\n')
   const anonymous = await subscribe('command/sensor-7/x')
   assert.match(anonymous.stderr, /not authori[sz]ed/i)
+  await subscribe('command/sensor-7/x', '--cert', file('other.pem'), '--key', file('other.key'))
+  assert.equal(broker.status().refused.client_certificate, 1)
 })
 
 for (const secure of [false, true])
