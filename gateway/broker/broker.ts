@@ -110,7 +110,7 @@ class EmbeddedBroker<Route> implements Broker {
   readonly #limits: BrokerLimits
   readonly #context: BrokerContext
   readonly #counters = new Counters()
-  readonly #subscriptions = new Subscriptions()
+  readonly #subscriptions = new Subscriptions<Connection<Route>>()
   readonly #sessions: Sessions
   readonly #authentication: Authentication
   readonly #guard: Guard<Route>
@@ -141,6 +141,7 @@ class EmbeddedBroker<Route> implements Broker {
       limits,
       lane: () => this.#lane,
       connect: (connection, packet) => this.#desk.connect(connection, packet),
+      closed: (connection) => this.#desk.forget(connection),
     })
     this.#lane = new Lane({
       intake,
@@ -148,6 +149,7 @@ class EmbeddedBroker<Route> implements Broker {
       counters,
       clock,
       limits,
+      slow: (connection) => this.#desk.slow(connection),
       authorizePublish: (identity, topic) => this.#options.authorizePublish?.(identity, topic) ?? true,
       host: {
         block: (connection, reason) => this.#guard.block(connection, reason),

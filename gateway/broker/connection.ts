@@ -11,6 +11,7 @@ import type { Permissions } from './acl.ts'
 import type { Counters } from './counters.ts'
 import type { Identity } from './options.ts'
 import type { Pipe, PipeEnd } from './pipe.ts'
+import type { OnlineSubscription } from './subscriptions.ts'
 import type { TopicEntry } from './topic-table.ts'
 
 export const OPENING = 0
@@ -88,8 +89,11 @@ export class Connection<Route> implements Acknowledged, PipeEnd {
   unacknowledged = 0
   acks: Buffer | null = null
   ackLength = 0
-  /** Subscriptions and their QoS. */
-  readonly filters = new Map<string, number>()
+  /** Subscriptions by filter. */
+  readonly filters = new Map<string, OnlineSubscription<Connection<Route>>>()
+  /** Copies of telemetry for this subscriber, written at the end of a chunk. */
+  out: Buffer | null = null
+  outLength = 0
   /** Messages not sent to this subscriber because too much was waiting. */
   dropped = 0
 

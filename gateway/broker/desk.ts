@@ -21,7 +21,7 @@ import { matches } from './topics.ts'
 
 interface DeskParts<Route> {
   readonly sessions: Sessions
-  readonly subscriptions: Subscriptions
+  readonly subscriptions: Subscriptions<Connection<Route>>
   readonly authentication: Authentication
   readonly guard: Guard<Route>
   readonly lane: Lane<Route>
@@ -76,7 +76,7 @@ export class Desk<Route> {
     this.#aedes.on('clientDisconnect', (client) => this.#gone(client))
     this.#aedes.on('subscribe', (subscriptions, client) => this.#subscribed(subscriptions, client))
     this.#aedes.on('unsubscribe', (filters, client) => {
-      if (client) for (const filter of filters) this.#of(client).filters.delete(filter)
+      if (client) for (const filter of filters) this.#unsubscribe(this.#of(client), filter)
     })
     this.#aedes.on('clientError', () => {})
     this.#aedes.on('connectionError', () => {})
@@ -209,7 +209,8 @@ export class Desk<Route> {
     const full = connection.filters.size >= this.#parts.limits.subscriptionsPerClient
     const allowed = this.allows(connection, topic)
     if (allowed && (!full || connection.filters.has(topic))) {
-      connection.filters.set(topic, qos)
+      // Between the request and this answer the connection may have gone.
+      if (connection.state < LEAVING) this.#subscribe(connection, topic, qos)
       return true
     }
     const reason = allowed ? 'too_many_subscriptions' : 'subscribe_denied'
@@ -221,6 +222,25 @@ export class Desk<Route> {
       'subscription refused',
     )
     return false
+  }
+
+  #subscribe(connection: Connection<Route>, filter: string, qos: number): void {
+    this.#unsubscribe(connection, filter)
+    const subscription = { subscriber: connection, qos }
+    connection.filters.set(filter, subscription)
+    this.#parts.subscriptions.addOnline(filter, subscription)
+  }
+
+  #unsubscribe(connection: Connection<Route>, filter: string): void {
+    const subscription = connection.filters.get(filter)
+    if (!subscription) return
+    connection.filters.delete(filter)
+    this.#parts.subscriptions.removeOnline(filter, subscription)
+  }
+
+  /** The connection is gone: nothing more is copied to it. */
+  forget(connection: Connection<Route>): void {
+    for (const filter of [...connection.filters.keys()]) this.#unsubscribe(connection, filter)
   }
 
   /** A message on its way to one subscriber; null keeps it from there. */
@@ -237,13 +257,20 @@ export class Desk<Route> {
   }
 
   #isTooSlow(connection: Connection<Route>, qos: number, isFarTooSlow: boolean): boolean {
-    const { counters, guard, rareLog } = this.#parts
+    const { guard } = this.#parts
     if (qos > 0 && !isFarTooSlow) return false
     if (qos > 0) {
       // Not from within the delivery. What a persistent session has not got stays in its queue.
       queueMicrotask(() => guard.refuse(connection, 'subscriber_too_slow'))
       return true
     }
+    this.slow(connection)
+    return true
+  }
+
+  /** A subscriber did not get a QoS 0 message because too much waits for it. */
+  slow(connection: Connection<Route>): void {
+    const { counters, rareLog } = this.#parts
     connection.dropped++
     counters.drop('subscriber_queue')
     const { identity } = connection
@@ -252,7 +279,6 @@ export class Desk<Route> {
       { ...identity },
       'mqtt subscriber is too slow, QoS 0 messages to it are dropped',
     )
-    return true
   }
 }
 
@@ -260,9 +286,9 @@ function lesser(a: 0 | 1 | 2, b: 0 | 1 | 2): 0 | 1 | 2 {
   return a < b ? a : b
 }
 
-function grantedQos(filters: ReadonlyMap<string, number>, topic: string): 0 | 1 | 2 {
+function grantedQos(filters: ReadonlyMap<string, { readonly qos: number }>, topic: string): 0 | 1 | 2 {
   let granted = 0
-  for (const [filter, qos] of filters) if (qos > granted && matches(filter, topic)) granted = qos
+  for (const [filter, { qos }] of filters) if (qos > granted && matches(filter, topic)) granted = qos
   return granted === 2 ? 2 : granted === 1 ? 1 : 0
 }
 

@@ -61,6 +61,8 @@ interface GuardParts<Route> {
   readonly lane: () => Lane<Route>
   /** A CONNECT has come: give it to aedes. */
   connect(connection: Connection<Route>, packet: Buffer): void
+  /** The connection is gone. */
+  closed(connection: Connection<Route>): void
 }
 
 export class Guard<Route> {
@@ -112,6 +114,7 @@ export class Guard<Route> {
     this.#close(connection, CLOSED)
     this.connections.delete(connection)
     connection.pipe?.destroy()
+    this.#parts.closed(connection)
     if (this.connections.size === 0) this.#empty?.()
   }
 

@@ -1,9 +1,10 @@
 /**
  * The fast lane: PUBLISH packets with telemetry go from the socket's bytes to the intake, and are acknowledged when
- * the journal has them. aedes sees only the copies that local subscribers want.
+ * the journal has them. aedes sees only those copies for local subscribers that need its book-keeping.
  *
  *     PUBLISH ─▶ topic table ─▶ ACL ─▶ intake.take ─┬─▶ acknowledgements (wait for the journal)
- *                    │                              └─▶ copy to local subscribers, retained store
+ *                    │                              ├─▶ QoS 0 copies to local subscribers
+ *                    │                              └─▶ aedes: QoS 1 and 2 copies, sessions, retained store
  *                    └─ no route: ordinary traffic ─▶ aedes
  *
  * No room in the intake: the socket is not read. After a second of it QoS 0 messages are dropped and counted, QoS 1
@@ -12,10 +13,11 @@
 import type { Clock, Timer } from '../clock.ts'
 import { Acknowledgements, PUBACK, PUBCOMP, PUBREC } from './acknowledgements.ts'
 import { mayPublish } from './acl.ts'
-import { BY_FORWARDING, BY_ROOM, BY_UNACKNOWLEDGED, type Connection } from './connection.ts'
+import { BY_FORWARDING, BY_ROOM, BY_UNACKNOWLEDGED, type Connection, READY } from './connection.ts'
+import { Copies } from './copies.ts'
 import type { Counters } from './counters.ts'
 import type { BrokerLimits, Identity, TelemetryIntake } from './options.ts'
-import type { Subscriptions } from './subscriptions.ts'
+import type { Interest, Subscriptions } from './subscriptions.ts'
 import { isTopic, type TopicEntry, TopicTable } from './topic-table.ts'
 
 /** What became of a packet. */
@@ -43,25 +45,31 @@ export interface LaneHost<Route> {
 interface LaneParts<Route> {
   readonly intake: TelemetryIntake<Route>
   readonly host: LaneHost<Route>
-  readonly subscriptions: Subscriptions
+  readonly subscriptions: Subscriptions<Connection<Route>>
   readonly counters: Counters
   readonly clock: Clock
   readonly limits: BrokerLimits
   authorizePublish(identity: Identity, topic: string): boolean
+  /** A subscriber did not get a message because too much waits for it. */
+  slow(connection: Connection<Route>): void
 }
 
 export class Lane<Route> {
   readonly #parts: LaneParts<Route>
   readonly #intake: TelemetryIntake<Route>
-  readonly #subscriptions: Subscriptions
+  readonly #subscriptions: Subscriptions<Connection<Route>>
   readonly #counters: Counters
   readonly #topics: TopicTable<Route>
+  readonly #copies: Copies<Connection<Route>>
   readonly #acknowledgements = new Acknowledgements<Connection<Route>>()
   readonly #waitForRoom = new Set<Connection<Route>>()
   readonly #waitForForwarding = new Set<Connection<Route>>()
   #patience: Timer | null = null
   #dropping = false
+  /** Bytes with aedes. */
   #forwarding = 0
+  /** QoS 0 messages with aedes: while there are any, none may overtake them (MQTT-4.6.0-6). */
+  #slowCopies = 0
 
   constructor(parts: LaneParts<Route>) {
     this.#parts = parts
@@ -69,6 +77,7 @@ export class Lane<Route> {
     this.#subscriptions = parts.subscriptions
     this.#counters = parts.counters
     this.#topics = new TopicTable(parts.limits.topics, (topic) => parts.intake.route(topic))
+    this.#copies = new Copies(parts.counters, parts.limits, parts.slow)
     parts.intake.onDurable((durable) => this.#acknowledgements.commit(durable, (peer) => this.#acknowledged(peer)))
     parts.intake.onRoom(() => this.#room())
   }
@@ -110,8 +119,8 @@ export class Lane<Route> {
     }
     if (connection.verdicts !== null && !this.#allows(connection, connection.verdicts, entry)) return DENIED
     if (entry.version !== this.#subscriptions.version) this.#refresh(entry)
-    if (entry.wanted || qos === 2 || (first & 1) === 1)
-      return this.#publishWide(connection, entry, route, bytes, first, id, start, end)
+    if (entry.interest !== null || qos === 2 || (first & 1) === 1)
+      return this.#publishWide(connection, entry, route, bytes, first, at, id, start, end)
     const number = this.#intake.take(route, bytes, start, end, qos)
     if (number < 0) return this.#noRoom(connection, route, qos, end - start)
     this.#counters.messagesIn++
@@ -131,9 +140,10 @@ export class Lane<Route> {
     return true
   }
 
-  /** After the packets of a chunk: sends the acknowledgements that need not wait. */
+  /** After the packets of a chunk: sends the acknowledgements that need not wait, and the copies. */
   flush(): void {
     this.#acknowledgements.flush()
+    this.#copies.flush()
   }
 
   forget(connection: Connection<Route>): void {
@@ -158,6 +168,7 @@ export class Lane<Route> {
     route: Route,
     bytes: Buffer,
     first: number,
+    at: number,
     id: number,
     start: number,
     end: number,
@@ -165,15 +176,19 @@ export class Lane<Route> {
     const qos = (first >> 1) & 3
     const retain = (first & 1) === 1
     if (qos === 2 && this.#isDuplicate(connection, id)) return TAKEN
-    const full = this.#forwarding > this.#parts.limits.forwarding
+    const { interest } = entry
+    const light = !retain && this.#slowCopies === 0 && (interest === null || Math.min(qos, interest.qos) === 0)
+    const full = !light && this.#forwarding > this.#parts.limits.forwarding
     if (full && qos > 0) return this.#wait(connection, this.#waitForForwarding, BY_FORWARDING)
     // An empty retained message takes the retained one away (MQTT-3.3.1-10); it is not a reading.
     let number = 0
     if (!(retain && start === end)) number = this.#intake.take(route, bytes, start, end, qos)
     if (number < 0) return this.#noRoom(connection, route, qos, end - start)
     this.#counters.messagesIn++
-    if (full && !retain) this.#counters.drop('forwarding_full')
-    else if (entry.wanted || retain) this.#forward(entry.topic, bytes, start, end, qos, retain)
+    if (light) {
+      if (interest !== null) this.#copy(connection, entry.topic, interest, bytes, at, start, end, qos)
+    } else if (full && !retain) this.#counters.drop('forwarding_full')
+    else if (interest !== null || retain) this.#forward(entry.topic, bytes, start, end, qos, retain)
     if (qos === 1) this.#acknowledge(connection, PUBACK, id, number)
     if (qos === 2) this.#acknowledgeReceived(connection, id, number)
     return TAKEN
@@ -209,14 +224,36 @@ export class Lane<Route> {
       this.#parts.host.unblock(connection, BY_UNACKNOWLEDGED)
   }
 
+  /** QoS 0 to whoever subscribes; needs no state, so aedes is not asked. */
+  #copy(
+    publisher: Connection<Route>,
+    topic: string,
+    interest: Interest<Connection<Route>>,
+    bytes: Buffer,
+    at: number,
+    start: number,
+    end: number,
+    qos: number,
+  ): void {
+    for (const subscriber of interest.subscribers)
+      if (subscriber.state === READY) this.#copies.add(subscriber, bytes, at, qos > 0 ? start - 2 : start, start, end)
+    if (interest.local) {
+      const payload = Buffer.from(bytes.subarray(start, end))
+      this.#subscriptions.emitLocal({ topic, payload, clientId: publisher.identity.client })
+    }
+  }
+
   #forward(topic: string, bytes: Buffer, start: number, end: number, qos: number, retain: boolean): void {
     const size = end - start + OVERHEAD
     this.#forwarding += size
-    this.#parts.host.publish(topic, Buffer.from(bytes.subarray(start, end)), qos, retain, () => this.#forwarded(size))
+    if (qos === 0) this.#slowCopies++
+    const done = () => this.#forwarded(size, qos)
+    this.#parts.host.publish(topic, Buffer.from(bytes.subarray(start, end)), qos, retain, done)
   }
 
-  #forwarded(size: number): void {
+  #forwarded(size: number, qos: number): void {
     this.#forwarding -= size
+    if (qos === 0) this.#slowCopies--
     if (this.#waitForForwarding.size === 0 || this.#forwarding * 2 > this.#parts.limits.forwarding) return
     this.#resume(this.#waitForForwarding, BY_FORWARDING)
   }
@@ -260,7 +297,7 @@ export class Lane<Route> {
 
   #refresh(entry: TopicEntry<Route>): void {
     entry.version = this.#subscriptions.version
-    entry.wanted = this.#subscriptions.wants(entry.topic)
+    entry.interest = this.#subscriptions.interest(entry.topic)
   }
 
   #allows(connection: Connection<Route>, verdicts: Map<TopicEntry<Route>, boolean>, entry: TopicEntry<Route>): boolean {

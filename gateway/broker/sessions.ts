@@ -31,6 +31,8 @@ interface Will {
   clientId?: string
 }
 
+type Stored = Pick<Subscriptions<unknown>, 'addStored' | 'removeStored' | 'storedFor'>
+
 /** What the sessions ask about clients. */
 export interface SessionHost {
   isOnline(client: string): boolean
@@ -62,7 +64,7 @@ export class Sessions {
   readonly #wills = new Map<string, Will>()
   /** QoS 2 ids of messages that are not telemetry, per client. */
   readonly #incoming = new Map<string, Set<number>>()
-  readonly #subscriptions: Subscriptions
+  readonly #subscriptions: Stored
   readonly #limits: BrokerLimits
   readonly #counters: Counters
   readonly #host: SessionHost

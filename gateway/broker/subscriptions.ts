@@ -20,6 +20,22 @@ export interface Delivery {
 type Done = (error?: Error | null) => void
 type Deliver = (delivery: Delivery, done: Done) => void
 
+/** A subscription of a connected client. */
+export interface OnlineSubscription<Subscriber> {
+  readonly subscriber: Subscriber
+  readonly qos: number
+}
+
+/** Who wants messages of one topic. */
+export interface Interest<Subscriber> {
+  /** Connected clients, each once. */
+  readonly subscribers: readonly Subscriber[]
+  /** Highest QoS that anyone asked for. */
+  readonly qos: number
+  /** Whether there are consumers inside the gateway. */
+  readonly local: boolean
+}
+
 /** A subscription of a persistent session with QoS 1 or 2. */
 export interface StoredSubscription {
   readonly clientId: string
@@ -27,11 +43,14 @@ export interface StoredSubscription {
   readonly qos: number
 }
 
+type LocalHandler = (delivery: Pick<Delivery, 'topic' | 'payload' | 'clientId'>) => void
+
 const nothing = () => {}
 
-export class Subscriptions {
+export class Subscriptions<Subscriber> {
   readonly #online = new FilterTree<Deliver>()
-  readonly #local = new FilterTree<(delivery: Delivery) => void>()
+  readonly #subscribers = new FilterTree<OnlineSubscription<Subscriber>>()
+  readonly #local = new FilterTree<LocalHandler>()
   readonly #stored = new FilterTree<StoredSubscription>()
   #version = 0
 
@@ -39,9 +58,25 @@ export class Subscriptions {
     return this.#version
   }
 
-  /** Whether a message on this topic would reach or be kept for anyone. */
-  wants(topic: string): boolean {
-    return this.#online.has(topic) || this.#local.has(topic) || this.#stored.has(topic)
+  /** Who would get a message on this topic, or for whom it would be kept; null: nobody. */
+  interest(topic: string): Interest<Subscriber> | null {
+    const online: OnlineSubscription<Subscriber>[] = []
+    this.#subscribers.match(topic, online)
+    const local = this.#local.has(topic)
+    const stored = this.#stored.has(topic)
+    if (online.length === 0 && !local && !stored) return null
+    const qos = online.reduce((highest, each) => Math.max(highest, each.qos), stored ? 1 : 0)
+    return { subscribers: [...new Set(online.map(({ subscriber }) => subscriber))], qos, local }
+  }
+
+  addOnline(filter: string, subscription: OnlineSubscription<Subscriber>): void {
+    this.#version++
+    this.#subscribers.add(filter, subscription)
+  }
+
+  removeOnline(filter: string, subscription: OnlineSubscription<Subscriber>): void {
+    this.#version++
+    this.#subscribers.remove(filter, subscription)
   }
 
   /** Whether a connected client subscribes to this topic now. */
@@ -49,7 +84,7 @@ export class Subscriptions {
     return this.#online.has(topic)
   }
 
-  addLocal(filter: string, handler: (delivery: Delivery) => void): () => void {
+  addLocal(filter: string, handler: LocalHandler): () => void {
     this.#version++
     this.#local.add(filter, handler)
     return () => {
@@ -99,9 +134,7 @@ export class Subscriptions {
 
   /** For aedes: `done` once every subscriber has been handed the message. */
   emit(delivery: Delivery, done: Done = nothing): this {
-    const local: ((delivery: Delivery) => void)[] = []
-    this.#local.match(delivery.topic, local)
-    for (const handler of local) handler(delivery)
+    this.emitLocal(delivery)
     const online: Deliver[] = []
     this.#online.match(delivery.topic, online)
     let left = online.length
@@ -114,6 +147,12 @@ export class Subscriptions {
     }
     for (const deliver of online) deliver(delivery, one)
     return this
+  }
+
+  emitLocal(delivery: Pick<Delivery, 'topic' | 'payload' | 'clientId'>): void {
+    const local: LocalHandler[] = []
+    this.#local.match(delivery.topic, local)
+    for (const handler of local) handler(delivery)
   }
 
   /** For aedes. */

@@ -22,12 +22,14 @@ function setUp() {
     rareLog: new RareLog(clock, new TestLog()),
     lane: () => lane,
     connect: (_, packet) => connects.push(packet),
+    closed: () => {},
   })
   const lane: Lane<string> = new Lane({
     ...parts,
     intake,
     subscriptions: new Subscriptions(),
     authorizePublish: () => true,
+    slow: () => {},
     host: {
       block: (connection, reason) => guard.block(connection, reason),
       unblock: (connection, reason) => guard.unblock(connection, reason),
