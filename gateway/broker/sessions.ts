@@ -71,7 +71,7 @@ export class Sessions {
   #retainedBytes = 0
   #brokerId = ''
 
-  constructor(subscriptions: Subscriptions, limits: BrokerLimits, counters: Counters, host: SessionHost) {
+  constructor(subscriptions: Stored, limits: BrokerLimits, counters: Counters, host: SessionHost) {
     this.#subscriptions = subscriptions
     this.#limits = limits
     this.#counters = counters

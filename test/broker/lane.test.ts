@@ -264,3 +264,17 @@ test('a client that leaves with acknowledgements pending disturbs nobody', async
   assert.deepEqual(await staying.read(4), ack(PUBACK, 2))
   assert.equal(broker.status().unacknowledged, 0)
 })
+
+test('a QoS 0 subscriber gets copies of every size without the publisher’s packet id', async (t) => {
+  const { port } = await startBroker(t)
+  const viewer = await RawClient.open(t, port)
+  viewer.send(subscribePacket(1, ['telemetry/#', 0], ['telemetry/+', 0]))
+  await viewer.read(6)
+  const sensor = await RawClient.open(t, port)
+  const sizes = [0, 100, 127, 128, 5_000, 20_000, 70_000, 3]
+  const payloads = sizes.map((size, i) => `${i}`.repeat(size))
+  sensor.send(...payloads.map((payload, i) => publishPacket('telemetry/d', payload, { qos: i % 3, id: i + 1 })))
+  const expected = Buffer.concat(payloads.map((payload) => publishPacket('telemetry/d', payload)))
+  assert.ok((await viewer.read(expected.length)).equals(expected))
+  await viewer.ping()
+})
