@@ -1,0 +1,202 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { LOOPBACK, NO_ZMQ, run, startOracle, texts } from './oracle.ts'
+
+describe('zeromq source against libzmq', { skip: NO_ZMQ }, () => {
+  it('takes topic and payload from PUSH sockets, in order', async (t) => {
+    const zmq = startOracle(t)
+    const running = await run(t, { pull: LOOPBACK })
+    await zmq.socket('a', 'PUSH', { connect: [running.endpoint('pull')] })
+    for (let i = 0; i < 5; i++) await zmq.send('a', ['telemetry/d1', `{"n":${i}}`])
+    await running.count(5)
+    assert.deepEqual(
+      texts(running.messages),
+      [0, 1, 2, 3, 4].map((n) => ['telemetry/d1', `{"n":${n}}`]),
+    )
+  })
+
+  it('reads one frame, two, three, and keeps what has more', async (t) => {
+    const zmq = startOracle(t)
+    const running = await run(t, { pull: LOOPBACK, topic: 'telemetry/one' })
+    await zmq.socket('a', 'PUSH', { connect: [running.endpoint('pull')] })
+    await zmq.send('a', ['1'])
+    await zmq.send('a', ['telemetry/two', '2'])
+    await zmq.send('a', ['three', 'telemetry/three/x', '3'])
+    await zmq.send('a', ['three', 'env', '4'])
+    await zmq.send('a', ['three', '', '5'])
+    await zmq.send('a', ['a', 'b', 'c', 'd'])
+    await running.count(6)
+    assert.deepEqual(texts(running.messages.slice(0, 5)), [
+      ['telemetry/one', '1'],
+      ['telemetry/two', '2'],
+      ['telemetry/three/x', '3'],
+      ['telemetry/three/env', '4'],
+      ['telemetry/three', '5'],
+    ])
+    assert.equal(running.messages[5]?.payload[0], 0xff)
+    assert.equal(running.counts.get('unknown_layout'), 1)
+  })
+
+  it('takes messages of every length, however they are cut on the way', async (t) => {
+    const zmq = startOracle(t)
+    const running = await run(t, { pull: LOOPBACK })
+    await zmq.socket('a', 'PUSH', { connect: [running.endpoint('pull')] })
+    const lengths = [0, 1, 254, 255, 256, 8191, 8192, 65_535, 65_536, 300_000]
+    for (const length of lengths) await zmq.send('a', ['telemetry/d1', 'x'.repeat(length)])
+    await running.count(lengths.length)
+    assert.deepEqual(
+      running.messages.map(({ payload }) => payload.length),
+      lengths,
+    )
+  })
+
+  it('takes messages over IPC, also where a crash left the socket file', async (t) => {
+    const directory = await mkdtemp(join(tmpdir(), 'sluice-zmq-'))
+    t.after(() => rm(directory, { recursive: true, force: true }))
+    const endpoint = `ipc://${directory}/in.sock`
+    const first = startOracle(t)
+    await first.socket('left', 'PULL', { bind: endpoint })
+    await first.kill()
+    const zmq = startOracle(t)
+    const running = await run(t, { pull: [endpoint, LOOPBACK] })
+    await zmq.socket('a', 'PUSH', { connect: [endpoint] })
+    await zmq.send('a', ['telemetry/d1', '1'])
+    await running.count(1)
+    assert.deepEqual(texts(running.messages), [['telemetry/d1', '1']])
+  })
+
+  it('takes what DEALER sockets send under their identity', async (t) => {
+    const zmq = startOracle(t)
+    const running = await run(t, { router: LOOPBACK })
+    const connect = [running.endpoint('router')]
+    await zmq.socket('a', 'DEALER', { connect, options: { identity: 'd7' } })
+    await zmq.send('a', ['7'])
+    await zmq.send('a', ['', 'telemetry/d8', '8'])
+    await running.count(2)
+    assert.deepEqual(texts(running.messages), [
+      ['telemetry/d7', '7'],
+      ['telemetry/d8', '8'],
+    ])
+  })
+
+  it('answers REQ sockets when their message is durable', async (t) => {
+    const zmq = startOracle(t)
+    const durable: (() => void)[] = []
+    const running = await run(
+      t,
+      { rep: LOOPBACK, router: LOOPBACK },
+      { settle: (settled) => durable.push(() => settled(null)) },
+    )
+    for (const socket of ['rep', 'router']) {
+      await zmq.socket(socket, 'REQ', { connect: [running.endpoint(socket)] })
+      await zmq.send(socket, ['telemetry/d1', '1'])
+      await running.until('the request', () => durable.length === 1)
+      assert.deepEqual(await zmq.receive(socket, 1, 50), [])
+      durable.shift()?.()
+      assert.deepEqual(await zmq.receive(socket), [['ok']])
+    }
+  })
+
+  it('tells a REQ socket that its message is not durable', async (t) => {
+    const zmq = startOracle(t)
+    const running = await run(t, { rep: LOOPBACK }, { settle: (settled) => settled(new Error('disk full')) })
+    await zmq.socket('a', 'REQ', { connect: [running.endpoint('rep')] })
+    await zmq.send('a', ['telemetry/d1', '1'])
+    assert.deepEqual(await zmq.receive('a'), [['error', 'disk full']])
+  })
+
+  it('subscribes to PUB sockets that listen, and to those that connect', async (t) => {
+    const zmq = startOracle(t)
+    const port = await zmq.socket('a', 'XPUB', { bind: LOOPBACK })
+    const sub = { listen: LOOPBACK, connect: `tcp://127.0.0.1:${port}`, topics: ['telemetry/', 'x'] }
+    const running = await run(t, { sub })
+    await zmq.socket('b', 'XPUB', { connect: [running.endpoint('sub')] })
+    for (const name of ['a', 'b']) {
+      assert.deepEqual((await zmq.receive(name, 2)).flat(), ['\x01telemetry/', '\x01x'])
+      await zmq.send(name, ['other/d1', '0'])
+      await zmq.send(name, [`telemetry/${name}`, '1'])
+    }
+    await running.count(2)
+    assert.deepEqual(texts(running.messages).sort(), [
+      ['telemetry/a', '1'],
+      ['telemetry/b', '1'],
+    ])
+  })
+
+  it('connects out, and again when the peer comes back', async (t) => {
+    const first = startOracle(t)
+    const port = await first.socket('a', 'PUSH', { bind: LOOPBACK })
+    const running = await run(t, { pull: { listen: LOOPBACK, connect: `tcp://127.0.0.1:${port}` } })
+    await first.send('a', ['telemetry/d1', '1'])
+    await running.count(1)
+    await first.kill()
+    const second = startOracle(t)
+    await second.socket('a', 'PUSH', { bind: `tcp://127.0.0.1:${port}` })
+    await second.send('a', ['telemetry/d1', '2'])
+    await running.count(2)
+    assert.deepEqual(
+      texts(running.messages).map(([, payload]) => payload),
+      ['1', '2'],
+    )
+  })
+
+  it('answers heartbeats, and ends a peer that no longer does', async (t) => {
+    const zmq = startOracle(t)
+    const running = await run(t, { pull: LOOPBACK, heartbeat: '300ms' })
+    const options = { heartbeat_ivl: 100, heartbeat_timeout: 400, heartbeat_ttl: 1000 }
+    await zmq.socket('a', 'PUSH', { connect: [running.endpoint('pull')], options })
+    await zmq.send('a', ['telemetry/d1', '1'])
+    await running.count(1)
+    await new Promise((resolve) => setTimeout(resolve, 1200))
+    assert.equal(running.counts.get('closed_ended'), undefined)
+    assert.equal(running.counts.get('closed_silent'), undefined)
+    await zmq.send('a', ['telemetry/d1', '2'])
+    await running.count(2)
+  })
+
+  it('takes nothing while there is no room, loses nothing, and goes on', async (t) => {
+    const zmq = startOracle(t)
+    let open = 50
+    let release: (() => void) | undefined
+    const running = await run(
+      t,
+      { pull: LOOPBACK },
+      {
+        emit: (inner) =>
+          Object.assign((message: Parameters<typeof inner>[0]) => inner(message), {
+            offer: ((message, settled) => open-- > 0 && inner.offer(message, settled)) as typeof inner.offer,
+            room: () =>
+              new Promise<void>((resolve) => {
+                release = resolve
+              }),
+          }),
+      },
+    )
+    await zmq.socket('a', 'PUSH', { connect: [running.endpoint('pull')], options: { sndhwm: 100 } })
+    const sending = zmq.send('a', ['telemetry/d1', 'x'.repeat(1000)], 20_000)
+    await running.until('waiting', () => release !== undefined)
+    assert.equal(running.messages.length, 50)
+    const blocked = Promise.race([
+      sending.then(() => 'sent'),
+      new Promise((done) => setTimeout(done, 300, 'held back')),
+    ])
+    assert.equal(await blocked, 'held back')
+    open = Number.POSITIVE_INFINITY
+    release?.()
+    await sending
+    await running.count(20_000)
+  })
+
+  it('takes what was sent before it was told to stop', async (t) => {
+    const zmq = startOracle(t)
+    const running = await run(t, { pull: LOOPBACK })
+    await zmq.socket('a', 'PUSH', { connect: [running.endpoint('pull')] })
+    await zmq.send('a', ['telemetry/d1', 'x'.repeat(200)], 2000)
+    await running.count(1)
+    await running.stop()
+    assert.equal(running.messages.length, 2000)
+  })
+})
