@@ -41,13 +41,15 @@ export interface Scenario {
   readonly qos: 0 | 1
   readonly durability: 'fsync' | 'interval' | 'none'
   readonly rate?: number
+  /** Event time between two readings of a device, ms; by default as it passes at the measured rates. */
+  readonly step?: number
 }
 
 const CONNECTIONS = 50
 const DEVICES = 5000
 
 function load(port: number, scenario: Scenario): object {
-  const { messages, qos, rate = 0 } = scenario
+  const { messages, qos, rate = 0, step = 20 } = scenario
   return {
     port,
     connections: CONNECTIONS,
@@ -56,8 +58,8 @@ function load(port: number, scenario: Scenario): object {
     devices: DEVICES,
     pipeline: 100,
     rate,
-    start: Date.now() - 120_000,
-    speed: 1,
+    start: Date.now() - 3_600_000,
+    step,
   }
 }
 

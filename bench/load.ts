@@ -22,8 +22,8 @@ export interface Load {
   readonly rate: number
   /** Event time of the first reading, ms since the epoch. */
   readonly start: number
-  /** Event time passes this many times faster than one reading per device and second. */
-  readonly speed: number
+  /** Event time between two readings of a device, ms. */
+  readonly step: number
 }
 
 const CHUNK_MESSAGES = 250
@@ -42,42 +42,80 @@ export function payload(device: number, time: number, n: number): Buffer {
   return Buffer.from(`${body.slice(0, -1)},"note":"${'x'.repeat(Math.max(0, 200 - body.length - 10))}"}`)
 }
 
-/** One connection's packets, cut into chunks of CHUNK_MESSAGES; packet ids are patched in when sent. */
-function encode(load: Load, connection: number): { chunks: Buffer[]; counts: number[] } {
-  const chunks: Buffer[] = []
-  const counts: number[] = []
+/** One connection's packets in chunks of CHUNK_MESSAGES, and where the event time stands in each. */
+interface Encoded {
+  readonly chunks: readonly Buffer[]
+  readonly counts: readonly number[]
+  /** Offsets of the event times. */
+  readonly times: readonly Uint32Array[]
+  /** How many readings of its device precede each message, in the first round. */
+  readonly ages: readonly Uint32Array[]
+  /** Readings per device in a round. */
+  readonly round: number
+}
+
+/** Encoded once; each further round of the same packets only gets later event times. */
+function encode(load: Load, connection: number): Encoded {
   const mine = Math.floor(load.devices / load.connections)
   const total = Math.floor(load.messages / load.connections)
-  // A cycle of the connection's devices is encoded once per simulated second, at most 40 of them, then repeated.
-  const cycle = Math.min(total, Math.max(CHUNK_MESSAGES, mine * 4))
+  const round = Math.max(1, Math.ceil(CHUNK_MESSAGES / mine))
+  const cycle = Math.min(total, mine * round)
+  const chunks: Buffer[] = []
+  const counts: number[] = []
+  const times: Uint32Array[] = []
+  const ages: Uint32Array[] = []
   for (let at = 0; at < cycle; at += CHUNK_MESSAGES) {
     const packets: Buffer[] = []
+    const places: number[] = []
+    const turns: number[] = []
+    let length = 0
     for (let i = at; i < Math.min(cycle, at + CHUNK_MESSAGES); i++) {
       const device = connection * mine + (i % mine)
-      const time = load.start + Math.floor(i / mine) * 1000
       const topic = `telemetry/dvc${device}`
-      packets.push(
-        generate({
-          cmd: 'publish',
-          topic,
-          payload: payload(device, time, i),
-          qos: load.qos,
-          retain: false,
-          dup: false,
-          messageId: (i % 65535) + 1,
-        }),
-      )
+      const body = payload(device, load.start, i)
+      const packet = generate({
+        cmd: 'publish',
+        topic,
+        payload: body,
+        qos: load.qos,
+        retain: false,
+        dup: false,
+        messageId: (i % 65_535) + 1,
+      })
+      places.push(length + packet.indexOf('"event_time":"') + 14)
+      turns.push(Math.floor(i / mine))
+      packets.push(packet)
+      length += packet.length
     }
     chunks.push(Buffer.concat(packets))
     counts.push(packets.length)
+    times.push(Uint32Array.from(places))
+    ages.push(Uint32Array.from(turns))
   }
-  return { chunks, counts }
+  return { chunks, counts, times, ages, round }
+}
+
+/** The chunk with the event times of its round. A copy: what was written before may still wait in the socket. */
+function chunkOf(load: Load, encoded: Encoded, index: number): { bytes: Buffer; count: number } {
+  const at = index % encoded.chunks.length
+  const bytes = Buffer.from(encoded.chunks[at] as Buffer)
+  const base = Math.floor(index / encoded.chunks.length) * encoded.round
+  const times = encoded.times[at] as Uint32Array
+  const ages = encoded.ages[at] as Uint32Array
+  let text = ''
+  let last = -1
+  for (let i = 0; i < times.length; i++) {
+    const age = base + (ages[i] as number)
+    if (age !== last) text = new Date(load.start + age * load.step).toISOString()
+    last = age
+    bytes.write(text, times[i] as number, 'latin1')
+  }
+  return { bytes, count: encoded.counts[at] as number }
 }
 
 interface Sender {
   readonly socket: Socket
-  readonly chunks: readonly Buffer[]
-  readonly counts: readonly number[]
+  readonly encoded: Encoded
   readonly total: number
   sent: number
   acked: number
@@ -85,7 +123,7 @@ interface Sender {
 }
 
 async function open(load: Load, connection: number): Promise<Sender> {
-  const { chunks, counts } = encode(load, connection)
+  const encoded = encode(load, connection)
   const socket = connect({ port: load.port, host: '127.0.0.1' })
   await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject))
   socket.setNoDelay(true)
@@ -100,7 +138,7 @@ async function open(load: Load, connection: number): Promise<Sender> {
     }),
   )
   await new Promise((resolve) => socket.once('data', resolve))
-  return { socket, chunks, counts, total: Math.floor(load.messages / load.connections), sent: 0, acked: 0, next: 0 }
+  return { socket, encoded, total: Math.floor(load.messages / load.connections), sent: 0, acked: 0, next: 0 }
 }
 
 const latencies: number[] = []
@@ -109,9 +147,9 @@ const latencies: number[] = []
 async function flood(sender: Sender, load: Load, began: number): Promise<void> {
   const share = load.rate / load.connections
   while (sender.sent < sender.total) {
-    const at = sender.next++ % sender.chunks.length
-    const more = sender.socket.write(sender.chunks[at] as Buffer)
-    sender.sent += sender.counts[at] as number
+    const { bytes, count } = chunkOf(load, sender.encoded, sender.next++)
+    const more = sender.socket.write(bytes)
+    sender.sent += count
     if (!more) await new Promise((resolve) => sender.socket.once('drain', resolve))
     if (share > 0) await pace(sender.sent / share, began)
   }
@@ -138,7 +176,7 @@ function pipelined(sender: Sender, load: Load, began: number): Promise<void> {
             return
           }
         }
-        writeSlice(sender)
+        writeSlice(load, sender)
         sentAt.push({ upTo: sender.sent, time: performance.now() })
       }
     }
@@ -160,12 +198,16 @@ function pipelined(sender: Sender, load: Load, began: number): Promise<void> {
 }
 
 const CHUNK_PIPELINE = 25
-const slices = new Map<Sender, { chunk: number; message: number; byte: number }>()
+const slices = new Map<Sender, { bytes: Buffer; byte: number }>()
 
 /** Writes the next CHUNK_PIPELINE packets, by walking the fixed headers of the encoded chunk. */
-function writeSlice(sender: Sender): void {
-  const place = slices.get(sender) ?? { chunk: 0, message: 0, byte: 0 }
-  const chunk = sender.chunks[place.chunk] as Buffer
+function writeSlice(load: Load, sender: Sender): void {
+  const place = slices.get(sender) ?? { bytes: Buffer.alloc(0), byte: 0 }
+  if (place.byte >= place.bytes.length) {
+    place.bytes = chunkOf(load, sender.encoded, sender.next++).bytes
+    place.byte = 0
+  }
+  const chunk = place.bytes
   const from = place.byte
   let count = 0
   while (count < CHUNK_PIPELINE && place.byte < chunk.length) {
@@ -183,10 +225,6 @@ function writeSlice(sender: Sender): void {
   }
   sender.socket.write(chunk.subarray(from, place.byte))
   sender.sent += count
-  if (place.byte >= chunk.length) {
-    place.chunk = (place.chunk + 1) % sender.chunks.length
-    place.byte = 0
-  }
   slices.set(sender, place)
 }
 

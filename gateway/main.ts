@@ -1,4 +1,5 @@
 /** The `sluice` command: gives the command line what it needs and ends the process with its exit code. */
+import { setFlagsFromString } from 'node:v8'
 import { plugins } from '../plugins/index.ts'
 import { formatHash, hashPassword } from './broker/passwords.ts'
 import type { Actions, RunningGateway } from './cli/actions.ts'
@@ -28,7 +29,16 @@ const actions: Actions<Configuration> = {
   hashPassword: async (password) => formatHash(await hashPassword(password)),
 }
 
+/**
+ * What a message allocates dies with it. A nursery that grows (to 16 MB, three times) only lets dead socket buffers pile
+ * up: under load the gateway took 165 MB with it and 113 MB without, at the same rate.
+ */
+function keepNurserySmall(): void {
+  setFlagsFromString('--semi-space-growth-factor=1')
+}
+
 async function start({ loaded }: Configuration, clock: Clock, log: Log): Promise<RunningGateway<Configuration>> {
+  keepNurserySmall()
   const gateway = await startGateway({ loaded, clock, log, version })
   return { ports: gateway.ports, reload: (next) => gateway.reload(next.loaded), stop: () => gateway.stop() }
 }

@@ -4,6 +4,7 @@
  */
 import type { EventEmitter } from 'node:events'
 import { Aedes, type AedesPublishPacket, type Client, type Subscription } from 'aedes'
+import mqttPacket from 'mqtt-packet'
 import { reasonOf } from '../errors.ts'
 import type { PluginLog } from '../plugin.ts'
 import { mayPublish, maySubscribe, permissionsFor } from './acl.ts'
@@ -50,6 +51,8 @@ export class Desk<Route> {
 
   constructor(parts: DeskParts<Route>) {
     this.#parts = parts
+    // 65,536 prepared buffers, 12 MB, for packet ids that aedes seldom writes here.
+    mqttPacket.writeToStream.cacheNumbers = false
     this.#aedes = new Aedes({
       mq: parts.subscriptions,
       persistence: parts.sessions,

@@ -7,7 +7,7 @@
  *                    │                              └─▶ aedes: QoS 1 and 2 copies, sessions, retained store
  *                    └─ no route: ordinary traffic ─▶ aedes
  *
- * No room in the intake: the socket is not read. After a second of it QoS 0 messages are dropped and counted, QoS 1
+ * No room in the intake: the socket is not read. After five seconds of it QoS 0 messages are dropped and counted, QoS 1
  * and 2 wait on.
  */
 import type { Clock, Timer } from '../clock.ts'
@@ -29,8 +29,8 @@ export const HOLD = 2
 export const MALFORMED = 3
 export const DENIED = 4
 
-/** ms without room before QoS 0 messages are dropped. */
-const PATIENCE = 1_000
+/** ms without room before QoS 0 messages are dropped. A cheap card may take seconds over one fsync; TCP holds the senders so long. */
+const PATIENCE = 5_000
 /** Rough cost of a copy on its way to subscribers beside its payload, bytes. */
 const OVERHEAD = 256
 const MAX_VERDICTS = 1_000

@@ -107,6 +107,6 @@ export interface TelemetryIntake<Route> {
   readonly durable: number
   onDurable(listener: (durable: number) => void): void
   onRoom(listener: () => void): void
-  /** A QoS 0 message was given up because there was no room for a second. */
+  /** A QoS 0 message was given up because there was no room for five seconds. */
   drop(route: Route, bytes: number): void
 }

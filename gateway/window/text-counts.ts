@@ -8,8 +8,8 @@ export type TextCountsState = readonly [values: readonly string[], counts: reado
 
 /** How often each value of a text field was seen. Values beyond the limit share one counter. */
 export class TextCounts {
-  readonly #values: string[] = []
-  readonly #counts: number[] = []
+  #values: string[] = []
+  #counts: number[] = []
   #index: Map<string, number> | undefined
   #last = 0
   #other = 0
@@ -65,8 +65,15 @@ export class TextCounts {
   }
 
   #append(value: string, by: number): void {
-    const at = this.#values.push(value) - 1
-    this.#counts.push(by)
+    const at = this.#values.length
+    // Most fields have few values. An array that grows by push takes room for 17; a copy takes what it needs.
+    if (at < COMPARED) {
+      this.#values = [...this.#values, value]
+      this.#counts = [...this.#counts, by]
+    } else {
+      this.#values.push(value)
+      this.#counts.push(by)
+    }
     this.#last = at
     if (this.#index) this.#index.set(value, at)
     else if (at >= COMPARED) this.#index = new Map(this.#values.map((known, i) => [known, i]))

@@ -23,8 +23,8 @@ export const journalSection = z
     segment: bytes({ min: 65_536, max: 2 ** 30 }, { example: '8MB' })
       .prefault('8MB')
       .describe('Size of one file; files are deleted as a whole.'),
-    buffer: bytes({ min: 1_000_000, max: 2 ** 30 }, { example: '32MB' })
-      .prefault('32MB')
+    buffer: bytes({ min: 1_000_000, max: 2 ** 30 }, { example: '8MB' })
+      .prefault('8MB')
       .describe('Memory for what is not yet written; when it is full the gateway stops reading its sockets.'),
   })
   .superRefine((value, context) => {

@@ -88,7 +88,7 @@ const window = z
       .prefault('correct')
       .describe('Whether a late reading corrects the result it belongs to.'),
     retain: duration({ max: LONGEST }, { example: '1m' })
-      .prefault('1m')
+      .prefault('10s')
       .describe('How long after its closing a window can be corrected.'),
     attach: flag().prefault(false).describe('Put the latest result of the same key on each raw reading.'),
     attachType: name({ example: 'type' })
