@@ -2,8 +2,10 @@
 import type { Plugin } from '../gateway/plugin.ts'
 import { http } from './http/index.ts'
 import { mqtt } from './mqtt/index.ts'
+import { zeromq } from './zeromq/index.ts'
 
 export const plugins: readonly Plugin[] = [
   mqtt, //
   http,
+  zeromq,
 ]
