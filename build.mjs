@@ -1,5 +1,5 @@
 // Bundles the gateway into one CommonJS file, dist/sluice.cjs: what `npx sluice` runs and what the executable embeds.
-import { chmod, mkdir, readFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { build } from 'esbuild'
 
 const { version } = JSON.parse(await readFile('package.json', 'utf8'))
@@ -22,5 +22,7 @@ const result = await build({
   metafile: true,
 })
 await chmod('dist/sluice.cjs', 0o755)
+// What went in: the licence notices of an executable are made from it.
+await writeFile('dist/sluice.meta.json', JSON.stringify(result.metafile))
 const bytes = Object.values(result.metafile.outputs)[0].bytes
 process.stdout.write(`dist/sluice.cjs ${(bytes / 1e6).toFixed(2)} MB\n`)
