@@ -16,13 +16,8 @@ const MEDIA_TYPES: ReadonlyMap<number, string | undefined> = new Map([
   [OCTET_STREAM, undefined],
   [JSON_FORMAT, 'application/json'],
   [CBOR, 'application/cbor'],
-  [63, 'application/cbor'],
   [SENML_JSON, 'application/senml+json'],
-  [111, 'application/sensml+json'],
   [SENML_CBOR, 'application/senml+cbor'],
-  [113, 'application/sensml+cbor'],
-  [11050, 'application/json'],
-  [11060, 'application/cbor'],
 ])
 
 /** Whether telemetry may come in this format; without one it may. */

@@ -14,8 +14,17 @@ export interface DelayQueue<Item> {
   clear(): void
 }
 
-/** @param delay ms. @param due is also called for items that no longer matter: it must look. */
-export function createDelayQueue<Item>(clock: Clock, delay: number, due: (item: Item) => void): DelayQueue<Item> {
+/**
+ * @param delay ms
+ * @param due is also called for items that no longer matter: it must look
+ * @param isOver such items are let go as soon as they are the oldest, so that memory follows what is under way
+ */
+export function createDelayQueue<Item>(
+  clock: Clock,
+  delay: number,
+  due: (item: Item) => void,
+  isOver?: (item: Item) => boolean,
+): DelayQueue<Item> {
   let items: (Item | undefined)[] = []
   let times: number[] = []
   let head = 0
@@ -45,6 +54,7 @@ export function createDelayQueue<Item>(clock: Clock, delay: number, due: (item: 
 
   return {
     push(item) {
+      if (isOver) while (head < items.length && isOver(items[head] as Item)) shift()
       items.push(item)
       times.push(clock.monotonic() + delay)
       if (timer === undefined) arm(delay)

@@ -124,7 +124,12 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
   const remembrance = createRemembrance(clock, parameters)
   const confirmables = createConfirmables(clock, parameters, transmit)
   const tokens = createTokens()
-  const unanswered = createDelayQueue<TheirRequest>(clock, parameters.ackDelay, (request) => request.separate())
+  const unanswered = createDelayQueue<TheirRequest>(
+    clock,
+    parameters.ackDelay,
+    (request) => request.separate(),
+    (request) => !request.open,
+  )
   /** Requests of ours by peer and token. */
   const requests = new Map<string, OurRequest>()
 

@@ -130,7 +130,7 @@ export function createCoapService(config: CoapConfig, context: PluginContext, ex
     for (const transport of [...plain, ...secure]) server.endpoint.attach(transport)
     outbound = createOutbound(clock, (identity) => keys?.keyOf(identity))
     running = { server, client: createClient({ clock, endpoint: server.endpoint }), intake, rights }
-    ports = portsOf(context.name, plain, secure)
+    ports = portsOf(plain, secure)
     const gauges = clock.every(GAUGES_EVERY, () => {
       metrics.gauge('pending', intake.pending)
       metrics.gauge('observers', server.observers)
@@ -162,15 +162,8 @@ export function createCoapService(config: CoapConfig, context: PluginContext, ex
   }
 }
 
-function portsOf(
-  name: string,
-  plain: readonly DatagramTransport[],
-  secure: readonly DatagramTransport[],
-): Record<string, number> {
-  return {
-    ...(plain[0] && { [name]: plain[0].port }),
-    ...(secure[0] && { [`${name}-dtls`]: secure[0].port }),
-  }
+function portsOf(plain: readonly DatagramTransport[], secure: readonly DatagramTransport[]): Record<string, number> {
+  return { ...(plain[0] && { udp: plain[0].port }), ...(secure[0] && { dtls: secure[0].port }) }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -49,10 +49,15 @@ export function createIntake(
     pending--
     settled(durable)
   }
-  const overdue = createDelayQueue<Ticket>(clock, patience, (ticket) => {
-    if (ticket.settled) count('overdue')
-    settle(ticket, false)
-  })
+  const overdue = createDelayQueue<Ticket>(
+    clock,
+    patience,
+    (ticket) => {
+      if (ticket.settled) count('overdue')
+      settle(ticket, false)
+    },
+    (ticket) => ticket.settled === undefined,
+  )
   return {
     take(topic, payload, contentFormat, settled) {
       const to = emit()

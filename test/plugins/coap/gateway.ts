@@ -80,14 +80,14 @@ export async function start(t: TestContext, options: object = {}, keys = ''): Pr
   }
   const emit: Emit = Object.assign(async () => {}, { offer, room: async () => {} })
   const running = roles.source?.run(emit, stopper.signal) ?? Promise.reject(new Error('no source'))
-  const ports = await until(() => (roles.source?.ports?.().coap ? roles.source.ports() : undefined), running)
+  const ports = await until(() => (roles.source?.ports?.().udp ? roles.source.ports() : undefined), running)
   const stop = async () => {
     stopper.abort()
     await running
     rmSync(folder, { recursive: true, force: true })
   }
   t.after(stop)
-  return Object.assign(gateway, { port: ports.coap as number, dtlsPort: ports['coap-dtls'] ?? 0, stop })
+  return Object.assign(gateway, { port: ports.udp as number, dtlsPort: ports.dtls ?? 0, stop })
 }
 
 /** Waits for something to be there, at most five seconds. */
