@@ -108,8 +108,6 @@ export interface Endpoint {
     payload: Uint8Array,
     done: (outcome: Outcome) => void,
   ): () => void
-  /** Whether a datagram of this size may be sent to the peer now. */
-  mayYetSend(peer: Peer, bytes: number): boolean
   /** Forgets everything and stops all timers; transports stay with their owner. */
   close(): void
 }
@@ -376,10 +374,6 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
       const to = correspondents.of(peer)
       const message = confirmables.send(to, (id) => encode(CON, code, id, token, withOptions, payload), done)
       return () => confirmables.cancel(to, message)
-    },
-    mayYetSend(peer, bytes) {
-      const to = correspondents.of(peer)
-      return to.verified || to.sent + bytes <= AMPLIFICATION * to.received
     },
     close() {
       for (const pending of [...requests.values()]) pending.cancel()

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
-import { chmodSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { z } from 'zod'
 import type { CommandResult } from '../../../gateway/plugin.ts'
 import { CHANGED, CONTENT, GET, POST, PUT } from '../../../plugins/coap/codes.ts'
 import { coap } from '../../../plugins/coap/index.ts'
@@ -123,7 +126,7 @@ test('lets an identity publish and be commanded as its line in the key file says
   assert.equal(await listen(fleet, 'depot'), 0x83)
 })
 
-test('keeps a session through a change of address, with its observation and without amplification', async (t) => {
+test('keeps a session through a change of address, with its observation', async (t) => {
   const gateway = await start(t, {}, `lamp:${KEY.toString('hex')}\n`)
   const proxy = await startProxy(t, gateway.dtlsPort)
   const lamp = await secureDevice(t, { ...gateway, dtlsPort: proxy.port }, 'lamp')
@@ -199,9 +202,42 @@ test('refuses to start without a readable key file, and warns of one that all ca
     assert.ok(!error.message.includes('secret'))
     return true
   })
-  const open = await start(t, {}, `sensor-1:${KEY.toString('hex')}\n`)
-  chmodSync(open.keyFile, 0o644)
-  assert.equal(open.warnings.length, 0)
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-keys-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const pskFile = join(folder, 'keys')
+  writeFileSync(pskFile, `sensor-1:${KEY.toString('hex')}\n`)
+  chmodSync(pskFile, 0o644)
+  const open = await start(t, { dtls: { listen: '127.0.0.1:0', pskFile } })
+  assert.deepEqual(open.warnings, ['the key file can be read by everybody: chmod 600 it'])
+})
+
+test('describes every field of its config', () => {
+  interface Schema {
+    readonly description?: string
+    readonly properties?: Readonly<Record<string, Schema>>
+    readonly items?: Schema
+    readonly anyOf?: readonly Schema[]
+    readonly additionalProperties?: Schema | boolean
+  }
+  const undescribed = (schema: Schema, path: string): string[] => [
+    ...Object.entries(schema.properties ?? {}).flatMap(([name, field]) => [
+      ...(field.description ? [] : [`${path}.${name}`]),
+      ...undescribed(field, `${path}.${name}`),
+    ]),
+    ...(schema.anyOf ?? []).flatMap((inner) => undescribed(inner, path)),
+    ...(schema.items ? undescribed(schema.items, `${path}[]`) : []),
+    ...(typeof schema.additionalProperties === 'object' ? undescribed(schema.additionalProperties, `${path}.*`) : []),
+  ]
+  assert.deepEqual(undescribed(z.toJSONSchema(coap.config, { io: 'input' }) as Schema, ''), [])
+})
+
+test('stops within a second, with a session open', async (t) => {
+  const gateway = await start(t, {}, `sensor-1:${KEY.toString('hex')}\n`)
+  await secureDevice(t, gateway, 'sensor-1')
+  const before = performance.now()
+  await gateway.stop()
+  assert.ok(performance.now() - before < 1000)
+  assert.deepEqual(gateway.roles.source?.ports?.(), {})
 })
 
 test('listens beyond loopback only with anonymous: true, and says what to do', () => {
