@@ -1,0 +1,79 @@
+/** What the AMQP library takes for a socket: behind the guard, with its small writes put together. */
+import { EventEmitter } from 'node:events'
+import type { Socket } from 'node:net'
+import type { Guard } from './guard.ts'
+
+/** A peer that does not read what we write is let go at this, bytes. */
+const MAX_BACKLOG = 4 * 1024 * 1024
+
+/** As far as the library uses a socket. */
+export interface Channel extends EventEmitter {
+  write(bytes: Uint8Array): boolean
+  end(): void
+  destroy(): void
+  get_id_string(): string
+}
+
+/**
+ * @param rest came already
+ * @param violated is told why the connection is ended for the peer's fault
+ */
+export function createChannel(
+  socket: Socket,
+  guard: Guard,
+  violated: (reason: string) => void,
+): Channel & { begin(rest: Buffer): void } {
+  const events = new EventEmitter()
+  let corked = false
+  let ended = false
+
+  const uncork = () => {
+    corked = false
+    socket.uncork()
+  }
+  const end = () => {
+    if (ended) return
+    ended = true
+    events.emit('end')
+  }
+  const deliver = (frames: Buffer) => events.emit('data', frames)
+  const push = (chunk: Buffer) => {
+    if (ended || chunk.length === 0) return
+    try {
+      guard.push(chunk, deliver)
+    } catch (error) {
+      violated(error instanceof Error ? error.message : String(error))
+      socket.destroy()
+    }
+  }
+
+  return Object.assign(events, {
+    write(bytes: Uint8Array) {
+      if (socket.destroyed) return false
+      if (!corked) {
+        corked = true
+        socket.cork()
+        process.nextTick(uncork)
+      }
+      if (socket.writableLength > MAX_BACKLOG) {
+        violated('it does not read')
+        socket.destroy()
+        return false
+      }
+      return socket.write(bytes)
+    },
+    end: () => {
+      socket.end()
+    },
+    destroy: () => {
+      socket.destroy()
+    },
+    get_id_string: () => `${socket.remoteAddress}:${socket.remotePort}`,
+    begin(rest: Buffer) {
+      socket.on('data', push)
+      socket.once('end', end)
+      socket.once('close', end)
+      push(rest)
+    },
+  })
+}

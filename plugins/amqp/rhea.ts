@@ -1,0 +1,49 @@
+/** What of the AMQP 1.0 library its own types leave out, and how messages are had from it as bytes. */
+import type { Connection, Delivery, EventContext, Receiver, Session } from 'rhea'
+
+/** Loaded when it is needed, to keep a gateway without it small. */
+export async function loadRhea(): Promise<typeof import('rhea')> {
+  const loaded = (await import('rhea')) as typeof import('rhea') & { readonly default?: typeof import('rhea') }
+  return loaded.default ?? loaded
+}
+
+interface ServerConnection extends Connection {
+  accept(socket: unknown): void
+  _process(): void
+}
+
+export function accept(connection: Connection, socket: unknown): void {
+  ;(connection as ServerConnection).accept(socket)
+}
+
+/**
+ * Writes what is to be written now. The library puts outcomes of neighbouring deliveries into one frame with the first
+ * one's state, also when the second is another: different outcomes must be written apart.
+ */
+export function flush(connection: Connection): void {
+  ;(connection as ServerConnection)._process()
+}
+
+interface Incoming {
+  on_transfer(frame: { readonly performative: { message_format: number } }, receiver: Receiver): void
+}
+
+/** Any message format but 0 is handed over undecoded; decoding would cost more than all the rest. */
+const UNDECODED = 1
+
+/** Has messages of a session's receivers come as bytes. To be called when the session opens. */
+export function takeBytes(session: Session): void {
+  const { incoming } = session as unknown as { readonly incoming: Incoming }
+  const original = incoming.on_transfer.bind(incoming)
+  incoming.on_transfer = (frame, receiver) => {
+    frame.performative.message_format = UNDECODED
+    original(frame, receiver)
+  }
+}
+
+/** A message as `takeBytes` makes it come. */
+export function arrivalOf(context: EventContext): { readonly delivery: Delivery; readonly bytes: Buffer } | undefined {
+  const { delivery } = context
+  const bytes: unknown = context.message
+  return delivery && Buffer.isBuffer(bytes) ? { delivery, bytes } : undefined
+}
