@@ -11,7 +11,6 @@ export interface Greeting {
   /** 0 for ZMTP 3.0, which knows no PING and subscribes by messages. */
   readonly minor: number
   readonly mechanism: string
-  readonly asServer: boolean
 }
 
 export function encodeGreeting(mechanism: string, asServer: boolean): Buffer {
@@ -39,12 +38,11 @@ export function checkGreeting(bytes: Buffer, length: number): void {
     throw new ZmtpError('version', `the peer speaks ZMTP ${bytes[MAJOR]}: 3.0 or later is needed`)
 }
 
-/** Reads a whole greeting that `checkGreeting` let pass. */
+/** Reads a whole greeting that `checkGreeting` let pass. Its as-server says nothing: libzmq always sends 0. */
 export function decodeGreeting(bytes: Buffer): Greeting {
   const name = bytes.toString('latin1', MECHANISM, MECHANISM + 20)
   return {
     minor: bytes[MAJOR] === 3 ? (bytes[MINOR] as number) : 1,
     mechanism: name.replace(/\0+$/, ''),
-    asServer: bytes[AS_SERVER] === 1,
   }
 }

@@ -236,12 +236,10 @@ export class Peer {
       this.#greeting = all
       return
     }
-    const { minor, mechanism, asServer } = decodeGreeting(all)
+    const { minor, mechanism } = decodeGreeting(all)
     const mine = this.#mechanism
     if (mechanism !== mine.name)
       throw new ZmtpError('mechanism', `the peer wants ${JSON.stringify(mechanism)} and we ${mine.name}`)
-    if (mine.name !== 'NULL' && asServer === mine.asServer)
-      throw new ZmtpError('mechanism', 'both sides of the connection are server, or both client')
     this.#minor = minor
     this.#greeting = Buffer.alloc(0)
     this.#state = 'handshake'

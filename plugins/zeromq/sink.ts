@@ -4,8 +4,9 @@
  * again.
  *
  *   PUSH   each batch goes to one peer, the next to the next
- *   PUB    each batch goes to all who subscribe to its topic; while nobody subscribes to anything it waits. It counts as
- *          taken when every subscriber has read it; who takes longer than `timeout` is cut off and comes back
+ *   PUB    each batch goes to all who subscribe to its topic; while nobody does it waits. It counts as taken when every
+ *          subscriber has read it; who takes longer than `timeout` is cut off and comes back. Single records that nobody
+ *          subscribes to, while somebody does to others, are not sent, as PUB does, and counted as `unsubscribed`
  */
 import { NotConnectedError } from '../../gateway/errors.ts'
 import type { Batch, PluginContext, Sink, Timer } from '../../gateway/plugin.ts'
@@ -117,6 +118,16 @@ export function createSink(config: ZeromqConfig, places: Places, context: Plugin
     return batch.records.map((record) => [topicOfRecord(template, batch, record), record])
   }
 
+  /** All for whom one of the messages is, or the next in turn. */
+  function peersFor(messages: readonly Frames[]): Peer[] {
+    const all = available()
+    if (type === 'PUSH') return all.slice(turn % all.length, (turn++ % all.length) + 1)
+    const heard = messages.filter(([topic]) => all.some((peer) => takers.get(peer)?.matches(topic)))
+    if (config.shape === 'batch' && heard.length === 0) return []
+    if (heard.length < messages.length) metrics.count('unsubscribed', messages.length - heard.length)
+    return all
+  }
+
   function sendTo(peer: Peer, messages: readonly Frames[]): void {
     const wants = takers.get(peer)
     peer.socket.cork()
@@ -165,11 +176,9 @@ export function createSink(config: ZeromqConfig, places: Places, context: Plugin
 
     async write(batch, signal) {
       signal.throwIfAborted()
-      const all = available()
-      const peers = type === 'PUB' ? all : all.slice(turn % all.length, (turn % all.length) + 1)
-      if (peers.length === 0) throw lost()
-      turn++
       const messages = messagesOf(batch)
+      const peers = peersFor(messages)
+      if (peers.length === 0) throw lost()
       const read = await Promise.all(
         peers.map((peer) => {
           sendTo(peer, messages)

@@ -18,8 +18,7 @@ def open_socket(op):
     socket = context.socket(getattr(zmq, op["type"]))
     socket.linger = 1000
     for name, value in op.get("options", {}).items():
-        # What begins with curve_ is a key or a flag; others are bytes where text is given.
-        setattr(socket, name, value.encode("latin1") if isinstance(value, str) and name != "plain_username" and name != "plain_password" else value)
+        setattr(socket, name, value.encode("latin1") if isinstance(value, str) else value)
     for prefix in op.get("subscribe", []):
         socket.setsockopt(zmq.SUBSCRIBE, prefix.encode("latin1"))
     port = None
