@@ -41,7 +41,10 @@ export interface Exchange {
   room(): number
   /** The peer echoed what only the owner of its address can know. */
   verified(): void
-  /** Acknowledges now; the response follows in a confirmable message of its own, which also proves the address. */
+  /**
+   * Acknowledges now, if it is confirmable; the response follows in a confirmable message of its own, which also proves
+   * the address.
+   */
   separate(): void
   /** @param undelivered called when the response went by itself and was not acknowledged */
   respond(code: number, options?: readonly Option[], payload?: Uint8Array, undelivered?: () => void): void
@@ -183,9 +186,9 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
     }
 
     separate(): void {
-      if (this.#state !== 'open' || this.message.type !== CON) return
+      if (this.#state !== 'open') return
       this.#state = 'acknowledged'
-      this.#reply(encode(ACK, EMPTY, this.message.id))
+      if (this.message.type === CON) this.#reply(encode(ACK, EMPTY, this.message.id))
     }
 
     ignore(): void {

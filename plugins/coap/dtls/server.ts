@@ -139,9 +139,8 @@ export function createDtlsServer(options: DtlsServerOptions): DtlsServer {
     if (known && same) {
       if (!handshakes.take(known, fragment)) known.connection.flight(known.flight)
     } else if (!start) count('dtls_dropped')
-    else if (cookies.valid(from.key, start.random, start.cookie)) {
-      begin(fragment, record, from, start)
-    } else verify(start, record, from)
+    else if (cookies.valid(from.key, start.random, start.cookie)) begin(fragment, record, from, start)
+    else verify(start, record, from)
   }
 
   /** With the number of the record it answers, and without remembering anything (RFC 6347 §4.2.1). */
@@ -152,7 +151,7 @@ export function createDtlsServer(options: DtlsServerOptions): DtlsServer {
     count('dtls_cookies')
   }
 
-  // The handshake, message by message.
+  // What becomes of handshakes.
 
   function begin(fragment: Fragment, record: DtlsRecord, from: Peer, start: HelloStart): void {
     const before = associations.get(from.key)?.handshake

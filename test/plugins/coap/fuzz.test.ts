@@ -9,6 +9,7 @@ import { createDtlsServer } from '../../../plugins/coap/dtls/server.ts'
 import { BLOCK1, BLOCK2, OBSERVE, uintOption, uriOptions } from '../../../plugins/coap/options.ts'
 import { createServer } from '../../../plugins/coap/server.ts'
 import { FakeClock } from '../../support/clock.ts'
+import { through } from './dtls/setup.ts'
 import { createNetwork, createRandom, type Network } from './network.ts'
 
 const ROUNDS = Number(process.env.SLUICE_FUZZ ?? 2000)
@@ -127,17 +128,10 @@ test('handshakes whose datagrams are changed on the way come to nothing or to a 
     const server = createDtlsServer({ clock, lower: network.node('gateway'), keyOf: () => KEY })
     server.attach({ datagram: (data) => void heard.push(data.toString()), gone() {}, moved() {} })
     const node = network.node('device')
-    const client = createDtlsClient({
-      clock,
-      lower: {
-        port: 1,
-        attach: (receiver) => node.attach(receiver),
-        send: (data, peer) => node.send(random() < 0.3 ? mutate(Buffer.from(data), random) : data, peer),
-        close: () => node.close(),
-      },
-    })
+    const way = through(node, 'gateway', (data) => [random() < 0.3 ? mutate(data, random) : data])
+    const client = createDtlsClient({ clock, lower: way.lower })
     client.attach({ datagram() {}, gone() {}, moved() {} })
-    const attempt = client.connect(node.peer('gateway'), { identity: 'x', key: KEY }).catch(() => undefined)
+    const attempt = client.connect(way.peer, { identity: 'x', key: KEY }).catch(() => undefined)
     let over = false
     attempt.then(() => {
       over = true

@@ -360,10 +360,12 @@ test('forgets an observer that refuses a notification, and one that does not ans
 
 test('forgets an observer whose first response never arrived', async () => {
   const s = setup()
-  const register = encode(CON, GET, 1, TOKEN, [...uriOptions('state'), uintOption(OBSERVE, 0)])
-  s.network.inject('nobody', 'gateway', register)
+  for (const type of [CON, NON] as const) {
+    const register = encode(type, GET, 1, TOKEN, [...uriOptions('state'), uintOption(OBSERVE, 0)])
+    s.network.inject(`nobody-${type}`, 'gateway', register)
+  }
   await s.network.run()
-  assert.equal(s.server.observers, 1)
+  assert.equal(s.server.observers, 2)
   await s.clock.advance(100_000)
   assert.equal(s.server.observers, 0)
   s.server.close()

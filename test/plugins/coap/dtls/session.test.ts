@@ -89,6 +89,8 @@ test('says that the key is wrong, in the same way as that the identity is unknow
   for (const wrong of [
     { identity: 'sensor-1', key: Buffer.alloc(16) },
     { identity: 'nobody', key: KEY },
+    { identity: 'nobody', key: Buffer.alloc(16) },
+    { identity: 'nobody', key: Buffer.alloc(0) },
   ]) {
     const reasons: string[] = []
     const s = setup({ refused: (_peer, _identity, reason) => void reasons.push(reason) })
@@ -178,12 +180,55 @@ test('puts handshake messages together from fragments in any order', async () =>
     const s = setup()
     const node = s.network.node('device')
     // Its first fragment must hold the cookie: nothing can be kept before that.
-    const client = createDtlsClient({ clock: s.clock, lower: through(node, fragmented(64, order)) })
+    const way = through(node, 'gateway', fragmented(64, order))
+    const client = createDtlsClient({ clock: s.clock, lower: way.lower })
     client.attach({ datagram() {}, gone() {}, moved() {} })
-    const peer = await s.settled(client.connect(node.peer('gateway'), credentials))
+    const peer = await s.settled(client.connect(way.peer, credentials))
     await say(s, 'in pieces', { client, peer })
     assert.equal(s.heard[0]?.data, 'in pieces')
   }
+})
+
+/** Datagrams divided into their records. */
+function records(datagram: Buffer): Buffer[] {
+  const out: Buffer[] = []
+  for (let at = 0; at < datagram.length; ) {
+    const end = at + 13 + datagram.readUInt16BE(at + 11)
+    out.push(Buffer.from(datagram.subarray(at, end)))
+    at = end
+  }
+  return out
+}
+
+test('keeps a Finished that overtakes the key exchange', async () => {
+  const s = setup({ connectionId: false })
+  const node = s.network.node('device')
+  const way = through(node, 'gateway', (data) => records(data).reverse())
+  const client = createDtlsClient({ clock: s.clock, lower: way.lower })
+  client.attach({ datagram() {}, gone() {}, moved() {} })
+  await s.settled(client.connect(way.peer, { ...credentials, connectionId: false }))
+  assert.equal(s.clock.monotonic(), 0, 'nothing had to be sent again')
+})
+
+test('notices that somebody took the better suite out of the hello', async () => {
+  const s = setup()
+  const node = s.network.node('device')
+  const worse = (data: Buffer) => {
+    const at = data.indexOf(Buffer.from([0xc0, 0xa4, 0xc0, 0xa8]))
+    if (at >= 0) data[at + 1] = 0xa9
+    return [data]
+  }
+  const way = through(node, 'gateway', worse)
+  const client = createDtlsClient({ clock: s.clock, lower: way.lower })
+  client.attach({ datagram() {}, gone() {}, moved() {} })
+  // Without the extended master secret, as that notices it before Finished does.
+  const attempt = client.connect(way.peer, {
+    ...credentials,
+    suites: [0xc0a4, 0xc0a8],
+    extendedMasterSecret: false,
+  })
+  await assert.rejects(s.settled(attempt), /alert 51/)
+  assert.equal(s.server.sessions, 0)
 })
 
 test('takes each record once, in any order, and none that was changed', async () => {
@@ -293,10 +338,15 @@ test('leaves a session alone until another handshake from its address is complet
 test('ends a session on close_notify, and answers with one', async () => {
   const s = setup()
   const device = await connected(s)
+  await say(s, 'a record', device)
+  const record = s.network.sent.at(-1)?.data as Buffer
   await device.client.close()
   await s.network.run()
   assert.equal(s.server.sessions, 0)
   assert.equal(s.gone.length, 1)
+  s.network.inject('device', 'gateway', record)
+  await s.network.run()
+  assert.equal(s.counts.get('dtls_dropped'), 1, 'its Connection ID is nobody’s')
 })
 
 test('ends the session not heard of for longest when there are too many', async () => {

@@ -81,16 +81,19 @@ export function setup(more: Partial<DtlsServerOptions> = {}): Setup {
   }
 }
 
-/** A transport whose every datagram passes through a function first. */
-export function through(lower: DatagramTransport, change: (data: Buffer) => readonly Buffer[]): DatagramTransport {
-  return {
-    get port() {
-      return lower.port
-    },
-    attach: (receiver) => lower.attach(receiver),
+/** A transport whose every datagram passes through a function first, and a peer to reach through it. */
+export function through(
+  node: Node,
+  address: string,
+  change: (data: Buffer) => readonly Buffer[],
+): { readonly lower: DatagramTransport; readonly peer: Peer } {
+  const lower: DatagramTransport = {
+    port: node.port,
+    attach: (receiver) => node.attach(receiver),
     send(data, peer) {
-      for (const part of change(Buffer.from(data))) lower.send(part, peer)
+      for (const part of change(Buffer.from(data))) node.send(part, peer)
     },
-    close: () => lower.close(),
+    close: () => node.close(),
   }
+  return { lower, peer: { ...node.peer(address), transport: lower } }
 }
