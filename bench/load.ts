@@ -153,7 +153,9 @@ async function flood(sender: Sender, load: Load, began: number): Promise<void> {
     if (!more) await new Promise((resolve) => sender.socket.once('drain', resolve))
     if (share > 0) await pace(sender.sent / share, began)
   }
-  await new Promise<void>((resolve) => sender.socket.end(Buffer.from([0xe0, 0]), resolve))
+  const closed = new Promise((resolve) => sender.socket.once('close', resolve))
+  sender.socket.end(Buffer.from([0xe0, 0]))
+  await closed
 }
 
 async function pace(due: number, began: number): Promise<void> {

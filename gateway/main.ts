@@ -35,6 +35,7 @@ const actions: Actions<Configuration> = {
  */
 function keepNurserySmall(): void {
   setFlagsFromString('--semi-space-growth-factor=1')
+  setFlagsFromString('--optimize-for-size')
 }
 
 async function start({ loaded }: Configuration, clock: Clock, log: Log): Promise<RunningGateway<Configuration>> {

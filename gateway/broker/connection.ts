@@ -64,6 +64,8 @@ export class Connection<Route> implements Acknowledged, PipeEnd {
   blocked = 0
   /** Bytes read and not yet looked at, while blocked. */
   pending: Buffer[] | null = null
+  /** What the end of the socket means, while `pending` is still to be looked at. */
+  afterwards: ((connection: Connection<Route>) => void) | null = null
   /** A packet that began in an earlier chunk: its bytes so far, and its whole length, 0 while unknown. */
   carry: Buffer | null = null
   carried = 0

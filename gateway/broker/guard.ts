@@ -102,7 +102,7 @@ export class Guard<Route> {
 
   /** The peer sends nothing more; what is written may still reach it. */
   hungUp(connection: Connection<Route>): void {
-    if (connection.state >= CLOSING) return
+    if (connection.state >= CLOSING || this.#hasMore(connection, (then) => this.hungUp(then))) return
     this.#close(connection, CLOSING)
     connection.pipe?.destroy()
     this.#finish(connection)
@@ -110,7 +110,7 @@ export class Guard<Route> {
 
   /** The socket is gone. */
   gone(connection: Connection<Route>): void {
-    if (connection.state === CLOSED) return
+    if (connection.state === CLOSED || this.#hasMore(connection, (then) => this.gone(then))) return
     this.#close(connection, CLOSED)
     this.connections.delete(connection)
     connection.pipe?.destroy()
@@ -160,9 +160,26 @@ export class Guard<Route> {
     if (connection.blocked !== 0 || connection.state >= LEAVING) return
     this.#feedPending(connection)
     this.#parts.lane().flush()
-    if (connection.blocked !== 0 || connection.state >= LEAVING) return
+    if (connection.blocked !== 0) return
+    const { afterwards } = connection
+    connection.afterwards = null
+    if (afterwards !== null) {
+      afterwards(connection)
+      return
+    }
+    if (connection.state >= LEAVING) return
     connection.seen = this.#clock.monotonic()
     connection.wire.resume()
+  }
+
+  /**
+   * Node says that a socket has ended as soon as nothing is left in the kernel, though it is paused and we still hold
+   * what was read: that is looked at first.
+   */
+  #hasMore(connection: Connection<Route>, then: (connection: Connection<Route>) => void): boolean {
+    if (connection.pending === null || connection.state !== READY) return false
+    connection.afterwards = then
+    return true
   }
 
   /** Once per second: time-outs. */
@@ -426,5 +443,8 @@ export class Guard<Route> {
     connection.pending = null
     connection.carry = null
     this.#parts.lane().forget(connection)
+    // What was still to be looked at is given up, so its socket's end counts now.
+    if (connection.afterwards !== null) queueMicrotask(() => this.gone(connection))
+    connection.afterwards = null
   }
 }

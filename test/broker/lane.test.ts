@@ -118,6 +118,21 @@ test('without room the socket is not read, and everything comes when there is ro
   assert.deepEqual((await client.read(200)).subarray(0, 4), ack(PUBACK, 2))
 })
 
+test('what was read before the client left is taken when there is room', async (t) => {
+  const { port, intake, broker } = await startBroker(t)
+  const leaving = await RawClient.open(t, port)
+  intake.full = true
+  for (let i = 0; i < 20; i++) leaving.send(publishPacket('telemetry/d', `${i}`))
+  leaving.socket.end()
+  await until(() => intake.routes.length === 1)
+  // The end of the connection comes while the gateway does not read.
+  await until(() => leaving.socket.writableFinished)
+  for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve))
+  intake.makeRoom()
+  await intake.count(20)
+  await until(() => broker.status().connections === 0)
+})
+
 test('after five seconds without room QoS 0 is dropped and counted, QoS 1 waits', async (t) => {
   const clock = new FakeClock()
   const { port, intake, broker } = await startBroker(t, {}, clock)
