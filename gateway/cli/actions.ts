@@ -21,6 +21,8 @@ export interface LoadedConfig {
   readonly logPretty?: boolean | undefined
   /** MQTT password file, when one is configured. */
   readonly passwordFile?: string | undefined
+  /** What a person must read once: credentials that were made just now. */
+  readonly notice?: string | undefined
 }
 
 export interface RunningGateway<Loaded> {

@@ -1,6 +1,8 @@
 /** The configuration as the commands see it, around the one the gateway takes. */
+import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { type Loaded, type LoadOptions, loadConfig } from '../config/load.ts'
+import { type Loaded, type LoadOptions, loadConfig, SYSTEM_FILE } from '../config/load.ts'
+import { CONTAINER_DATA, type ContainerDefaults, containerDefaults, inContainer } from '../container.ts'
 import type { ConfigChoice, LoadedConfig } from './actions.ts'
 
 export interface Configuration extends LoadedConfig {
@@ -17,10 +19,11 @@ export interface Configuration extends LoadedConfig {
 export async function loadConfiguration(
   choice: ConfigChoice,
   env: NodeJS.ProcessEnv,
-  options: Pick<LoadOptions, 'plugins' | 'loadPlugin'>,
+  options: Pick<LoadOptions, 'plugins' | 'loadPlugin' | 'systemFile'>,
 ): Promise<Configuration> {
   const overridden = choice.data === undefined ? env : { ...env, SLUICE__DATA: JSON.stringify(resolve(choice.data)) }
-  const loaded = await loadConfig({ ...options, file: choice.config, env: overridden })
+  const container = await forContainer(choice, overridden, options.systemFile)
+  const loaded = await loadConfig({ ...options, file: choice.config, env: { ...container?.env, ...overridden } })
   const { log, mqtt, data } = loaded.config
   return {
     loaded,
@@ -29,5 +32,18 @@ export async function loadConfiguration(
     logLevel: log.level,
     logPretty: log.format === 'auto' ? undefined : log.format === 'pretty',
     passwordFile: mqtt.passwordFile === undefined ? undefined : loaded.resolve(mqtt.passwordFile),
+    ...(container?.notice === undefined ? {} : { notice: container.notice }),
   }
+}
+
+/** Undefined outside of a container, and in one that was given a config. */
+async function forContainer(
+  choice: ConfigChoice,
+  env: NodeJS.ProcessEnv,
+  systemFile = SYSTEM_FILE,
+): Promise<ContainerDefaults | undefined> {
+  if (!inContainer(env) || choice.config !== undefined || existsSync(systemFile)) return undefined
+  const data = resolve(choice.data ?? (env.SLUICE__DATA || CONTAINER_DATA))
+  const { env: defaults, ...rest } = await containerDefaults(data, env)
+  return { ...rest, env: { SLUICE__DATA: JSON.stringify(data), ...defaults } }
 }

@@ -31,6 +31,7 @@ async function run<L extends LoadedConfig>(context: CommandContext<Actions<L>>, 
   try {
     const gateway = await actions.startGateway({ loaded, clock: actions.clock, log })
     terminal.print(JSON.stringify({ event: 'ready', ports: gateway.ports }))
+    if (loaded.notice !== undefined) log.warn({}, loaded.notice)
     for (;;) {
       const signal = await signals.next()
       if (signal !== 'SIGHUP') break
