@@ -13,6 +13,8 @@ export interface Places {
   readonly connect: readonly Endpoint[]
 }
 
+const FORM = 'an endpoint is tcp://host:port or ipc:///path; a socket is one, a list of them, or {listen, connect}'
+
 const endpoints = () =>
   z.union([endpoint(), z.array(endpoint()).min(1)]).transform((given) => (Array.isArray(given) ? given : [given]))
 
@@ -23,33 +25,39 @@ const places = {
 
 /** A socket: an endpoint or a list of them, meant as `plain` says, or an object that says listen and connect. */
 function socket(plain: 'listen' | 'connect') {
-  return z.union([
-    endpoints().transform((given): Places => ({ listen: [], connect: [], [plain]: given })),
-    z
-      .strictObject(places)
-      .refine(hasPlace, 'a socket needs `listen` or `connect`')
-      .transform(({ listen = [], connect = [] }): Places => ({ listen, connect })),
-  ])
+  return z.union(
+    [
+      endpoints().transform((given): Places => ({ listen: [], connect: [], [plain]: given })),
+      z
+        .strictObject(places)
+        .refine(hasPlace, 'a socket needs `listen` or `connect`')
+        .transform(({ listen = [], connect = [] }): Places => ({ listen, connect })),
+    ],
+    FORM,
+  )
 }
 
 function hasPlace({ listen, connect }: { readonly listen?: unknown; readonly connect?: unknown }): boolean {
   return listen !== undefined || connect !== undefined
 }
 
-const sub = z.union([
-  endpoints().transform((listen) => ({ listen, connect: [], topics: [''] })),
-  z
-    .strictObject({
-      ...places,
-      topics: z
-        .array(z.string())
-        .min(1)
-        .default([''])
-        .describe('Beginnings of the topics to subscribe to. Default: everything.'),
-    })
-    .refine(hasPlace, 'a socket needs `listen` or `connect`')
-    .transform(({ listen = [], connect = [], topics }) => ({ listen, connect, topics })),
-])
+const sub = z.union(
+  [
+    endpoints().transform((listen) => ({ listen, connect: [], topics: [''] })),
+    z
+      .strictObject({
+        ...places,
+        topics: z
+          .array(z.string())
+          .min(1)
+          .default([''])
+          .describe('Beginnings of the topics to subscribe to. Default: everything.'),
+      })
+      .refine(hasPlace, 'a socket needs `listen` or `connect`')
+      .transform(({ listen = [], connect = [], topics }) => ({ listen, connect, topics })),
+  ],
+  FORM,
+)
 
 const key = (what: string) =>
   z
@@ -147,7 +155,7 @@ const fields = z.strictObject({
   perAddress: z.int().min(1).max(100_000).default(200).describe('Connections taken from one address.'),
   highWater: z
     .int()
-    .min(1024)
+    .min(64 * 1024)
     .default(1024 * 1024)
     .describe('Bytes that may wait for a peer to read; beyond it commands are not sent and requests not read.'),
   heartbeat: duration()

@@ -56,7 +56,7 @@ export function createDialer({ endpoint, clock, resolve, open, down }: DialerOpt
     timer?.cancel()
     connecting = undefined
     if (closed) return
-    const text = `cannot connect to ${endpoint.url}: ${reasonOf(cause)}`
+    const text = `no connection to ${endpoint.url}: ${reasonOf(cause)}`
     failure = new NotConnectedError('SLUICE_ZEROMQ_UNREACHABLE', text, { cause })
     // Not all at once after an outage: between half and the whole pause.
     timer = clock.after(pause * (0.5 + Math.random() / 2), attempt)

@@ -83,6 +83,7 @@ export function createInlet(options: InletOptions): Inlet {
 
   function ask(peer: Peer, parts: readonly Buffer[], start: number): boolean {
     if (peer.waiting > highWater) {
+      metrics.count('answers_unread')
       peer.socket.once('drain', () => peer.resume())
       return false
     }

@@ -48,7 +48,8 @@ export async function listen(
   // Half-open: what a peer has sent is read to its end when we have already said that we go.
   const server = createServer({ allowHalfOpen: true }, accept)
   await new Promise<void>((done, reject) => {
-    server.once('error', (cause) =>
+    // Stays there: a connection that cannot be accepted later, for want of descriptors, must not end the process.
+    server.on('error', (cause) =>
       reject(
         new NotConnectedError('SLUICE_ZEROMQ_LISTEN', `cannot listen on ${endpoint.url}: ${cause.message}`, { cause }),
       ),

@@ -128,6 +128,11 @@ export class Peer {
     return this.socket.writableLength
   }
 
+  /** Bytes that were read and found no room yet. */
+  get held(): number {
+    return this.#blocked ? this.#size + this.#reader.left : 0
+  }
+
   /** Sends one message; nothing when the connection is over. */
   send(parts: readonly Uint8Array[]): void {
     if (this.#state === 'traffic') this.socket.write(this.#message(parts))
@@ -190,9 +195,9 @@ export class Peer {
   close(reason: Error): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
-    this.#parts = []
     this.socket.destroy()
     this.#options.handlers.closed(this, reason)
+    this.#parts = []
   }
 
   #beat(silent: number): void {

@@ -75,9 +75,16 @@ export async function openSocket(options: SocketOptions): Promise<ZeromqSocket> 
     return peer
   }
 
-  function tell({ remote }: Peer, error: Error): void {
+  function tell({ remote, held }: Peer, error: Error): void {
     const reason = error instanceof ZmtpError ? error.reason : 'failed'
     metrics.count(`closed_${reason}`)
+    if (held > 0) {
+      metrics.count('lost_bytes', held)
+      log.error(
+        { remote, bytes: held },
+        'a connection ended with bytes read for which there was no room: they are lost',
+      )
+    }
     if (reason === 'ended' || reason === 'stopping') return
     const cause = error.cause instanceof Error ? error.cause.message : undefined
     if (reason === 'failed') log.warn({ remote, cause }, `a connection was ended: ${error.message}`)

@@ -126,11 +126,17 @@ describe('zeromq and hostile peers', () => {
   })
 
   it('stops reading requests of a peer that does not read the answers, and goes on when it does', async (t) => {
-    const running = await run(t, { rep: LOOPBACK, highWater: 1024 })
-    const peer = await rawPeer(t, running.port('rep'), 'REQ')
-    const request = Buffer.from('\x01\x00\x01\x0ctelemetry/d1\x00\x011', 'latin1')
-    for (let i = 0; i < 1000; i++) peer.write(request)
-    await running.count(1000)
+    const running = await run(t, { rep: LOOPBACK, highWater: 65_536 })
+    const peer = await rawPeer(t, running.port('rep'), 'DEALER')
+    peer.pause()
+    // An envelope is sent back as it came.
+    const envelope = Buffer.concat([Buffer.from([3, 0, 0, 0, 0, 0, 0, 0xea, 0x60]), Buffer.alloc(60_000)])
+    const request = Buffer.concat([envelope, Buffer.from([1, 0]), MESSAGE])
+    for (let i = 0; i < 500; i++) peer.write(request)
+    await running.until('stopping', () => running.counts.has('answers_unread'))
+    assert.ok(running.messages.length < 500)
+    peer.resume()
+    await running.count(500)
   })
 
   it('ends a peer that subscribes without end', async (t) => {

@@ -1,6 +1,7 @@
 """libzmq, driven by JSON lines: one operation in, one answer out. Frames are text, one byte per character."""
 import json
 import sys
+import time
 
 import zmq
 import zmq.auth.thread
@@ -65,18 +66,22 @@ class Known:
         self.keys = keys
 
     def callback(self, domain, key):
-        return zmq.auth.base.z85.encode(key).decode("latin1") in self.keys
+        return key.decode("latin1") in self.keys
 
 
 def keys(_):
     return [key.decode("latin1") for key in zmq.curve_keypair()]
 
 
+def pause(op):
+    time.sleep(op["ms"] / 1000)
+
+
 def close(op):
     sockets.pop(op["name"]).close()
 
 
-OPERATIONS = {"socket": open_socket, "send": send, "receive": receive, "authenticate": authenticate, "keys": keys, "close": close}
+OPERATIONS = {"socket": open_socket, "send": send, "receive": receive, "authenticate": authenticate, "keys": keys, "close": close, "pause": pause}
 
 for line in sys.stdin:
     operation = json.loads(line)

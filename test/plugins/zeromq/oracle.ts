@@ -41,6 +41,8 @@ export interface Oracle {
   /** A key pair, public and secret, Z85. */
   keys(): Promise<readonly [string, string]>
   close(name: string): Promise<void>
+  /** Does nothing for so many ms. */
+  pause(ms: number): Promise<void>
   /** Ends it with SIGKILL. */
   kill(): Promise<void>
 }
@@ -75,6 +77,7 @@ export function startOracle(t: TestContext): Oracle {
     authenticate: async (who) => void (await ask({ op: 'authenticate', ...who })),
     keys: async () => (await ask({ op: 'keys' })) as [string, string],
     close: async (name) => void (await ask({ op: 'close', name })),
+    pause: async (ms) => void (await ask({ op: 'pause', ms })),
     kill,
   }
 }

@@ -6,6 +6,7 @@ export interface RawPeer {
   write(bytes: Uint8Array): void
   /** Stops reading. */
   pause(): void
+  resume(): void
   end(): void
   /** Resolves when this text has come. */
   received(text: string): Promise<void>
@@ -38,7 +39,8 @@ export async function rawConnection(t: TestContext, port: number): Promise<RawPe
   })
   return {
     write: (bytes) => void socket.write(bytes),
-    pause: () => socket.pause(),
+    pause: () => void socket.pause(),
+    resume: () => void socket.resume(),
     end: () => socket.end(),
     received: (wanted) =>
       new Promise((resolve) => {
@@ -72,9 +74,10 @@ export function readyBytes(type: string): Buffer {
   return commandBytes(`\x05READY\x0bSocket-Type\0\0\0${String.fromCharCode(type.length)}${type}`)
 }
 
-/** One that has been let in with NULL. */
+/** One that has been let in with NULL; waits until somebody listens. */
 export async function rawPeer(t: TestContext, port: number, type: string, minor = 1): Promise<RawPeer> {
-  const peer = await rawConnection(t, port)
+  let peer = await rawConnection(t, port)
+  while (!peer.open) peer = await rawConnection(t, port)
   peer.write(Buffer.concat([greetingBytes(minor), readyBytes(type)]))
   await peer.received('READY')
   return peer
