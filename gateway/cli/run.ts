@@ -4,6 +4,7 @@ import { createLog, type Log } from '../logging.ts'
 import type { Actions, CommandContext, LoadedConfig, RunningGateway } from './actions.ts'
 import { EXIT } from './exit-codes.ts'
 import { type CommonOptions, defineCommand } from './options.ts'
+import { createServiceManager, stagesMove } from './service-manager.ts'
 
 /** A gateway that has not stopped after this long is abandoned, ms; the contract allows 5 s. */
 const STOP_WITHIN = 4500
@@ -32,11 +33,20 @@ async function run<L extends LoadedConfig>(context: CommandContext<Actions<L>>, 
     const gateway = await actions.startGateway({ loaded, clock: actions.clock, log })
     terminal.print(JSON.stringify({ event: 'ready', ports: gateway.ports }))
     if (loaded.notice !== undefined) log.warn({}, loaded.notice)
+    const service = createServiceManager({
+      env: terminal.env,
+      clock: actions.clock,
+      log,
+      // Without an HTTP API it is enough that the event loop turns.
+      moves: async () => gateway.ports.http === undefined || stagesMove(loaded.data),
+    })
+    service.ready()
     for (;;) {
       const signal = await signals.next()
       if (signal !== 'SIGHUP') break
       await reload(context, options, gateway, log)
     }
+    service.stopping()
     const code = await stop(context, gateway, log)
     context.setExitCode(code)
     // Fires only when something that should have been closed keeps the process alive.
