@@ -1,0 +1,100 @@
+/**
+ * `npm run bench`: load against real peers in the same run, one table of medians and ratios. The machine may be noisy:
+ * trust the ratios. `npm run bench -- ingest` runs a part; RUNS=5 asks for more runs.
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { type Measured, measureMosquitto, measureSluice, type Scenario } from './ingest.ts'
+import { measureStart } from './start.ts'
+
+const RUNS = Number(process.env.RUNS ?? 3)
+const MESSAGES = Number(process.env.MESSAGES ?? 2_000_000)
+
+interface Row {
+  readonly name: string
+  readonly measured: Measured
+  readonly peer?: Measured
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
+}
+
+function medianOf(runs: readonly Measured[]): Measured {
+  const pick = (read: (run: Measured) => number) => median(runs.map(read))
+  const maybe = (read: (run: Measured) => number | null) => {
+    const known = runs.map(read).filter((value): value is number => value !== null)
+    return known.length > 0 ? median(known) : null
+  }
+  return {
+    rate: pick((run) => run.rate),
+    cpu: pick((run) => run.cpu),
+    lost: Math.max(...runs.map((run) => run.lost)),
+    peakMemory: pick((run) => run.peakMemory),
+    generatorCpu: pick((run) => run.generatorCpu),
+    p50: maybe((run) => run.p50),
+    p99: maybe((run) => run.p99),
+  }
+}
+
+async function several(measure: () => Promise<Measured>): Promise<Measured> {
+  const runs: Measured[] = []
+  for (let i = 0; i < RUNS; i++) runs.push(await measure())
+  return medianOf(runs)
+}
+
+async function ingest(): Promise<Row[]> {
+  const rows: Row[] = []
+  for (const qos of [0, 1] as const) {
+    const messages = qos === 0 ? MESSAGES : MESSAGES / 2
+    const peer = await several(() => measureMosquitto({ messages: messages / 2, qos, durability: 'none' }))
+    rows.push({ name: `mosquitto, one QoS 0 subscriber: QoS ${qos}`, measured: peer })
+    for (const durability of ['none', 'fsync'] as const) {
+      const scenario: Scenario = { messages, qos, durability }
+      const measured = await several(() => measureSluice(scenario))
+      rows.push({ name: `sluice: QoS ${qos}, durability ${durability}`, measured, peer })
+      if (qos === 1 && durability === 'fsync') {
+        const half = Math.round(measured.rate / 2)
+        const paced = await several(() => measureSluice({ ...scenario, messages: half * 5, rate: half }))
+        rows.push({ name: 'sluice: QoS 1, fsync, at half that rate', measured: paced })
+      }
+    }
+  }
+  const dense = await several(() => measureSluice({ messages: MESSAGES / 2, qos: 0, durability: 'none', step: 1000 }))
+  rows.push({ name: 'sluice: QoS 0, none, windows close 50 times as often', measured: dense })
+  return rows
+}
+
+function print(rows: readonly Row[]): void {
+  const heads = ['', 'k/s', 'CPU µs', '× rate', '× CPU', 'lost', 'p99 ms', 'peak MB', 'load CPU']
+  const cells = rows.map(({ name, measured: m, peer }) => [
+    name,
+    (m.rate / 1000).toFixed(0),
+    m.cpu.toFixed(2),
+    peer ? (m.rate / peer.rate).toFixed(2) : '',
+    peer ? (m.cpu / peer.cpu).toFixed(2) : '',
+    String(m.lost),
+    m.p99 === null ? '' : m.p99.toFixed(0),
+    m.peakMemory.toFixed(0),
+    m.generatorCpu.toFixed(2),
+  ])
+  const widths = heads.map((head, i) => Math.max(head.length, ...cells.map((row) => (row[i] as string).length)))
+  for (const row of [heads, ...cells]) {
+    const line = row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] as number) : cell.padStart(widths[i] as number)))
+    process.stdout.write(`${line.join('  ')}\n`)
+  }
+}
+
+async function main(): Promise<void> {
+  const parts = process.argv.slice(2)
+  const wanted = (part: string) => parts.length === 0 || parts.includes(part)
+  spawnSync(process.execPath, ['build.mjs'], { stdio: 'inherit' })
+  if (wanted('ingest')) {
+    if (existsSync('/usr/sbin/mosquitto')) print(await ingest())
+    else process.stdout.write('ingest is skipped: mosquitto is not installed\n')
+  }
+  if (wanted('start')) process.stdout.write(`\n${await measureStart(RUNS)}\n`)
+}
+
+void main()
