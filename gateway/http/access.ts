@@ -7,11 +7,15 @@
  * browser ask us is known by its Origin (or Sec-Fetch-Site); one that has bound its own name to 127.0.0.1 (DNS
  * rebinding) is known by the Host header, which carries that name.
  *
+ * A browser that signed in with the token has a session cookie instead. Browsers send cookies by themselves, so with one
+ * the same rules against other pages hold as without a token, and a change must name its Origin.
+ *
  * The command line reads a random secret from the data directory and is let in with it in either case: whoever can read
  * that file owns the gateway anyway.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import { sessionOf } from '../dashboard/cookie.ts'
 import { RequestError } from '../errors.ts'
 
 export interface Access {
@@ -21,33 +25,62 @@ export interface Access {
   readonly secret: string
   /** Host names by which the gateway may be called when there is no token, besides loopback's. */
   readonly hosts: readonly string[]
+  /** Whether a session's id was given for this token. */
+  readonly session?: (id: string, token: string) => boolean
+  /** Whether a path is a file of the dashboard: the same for everyone, it holds nothing to protect. */
+  readonly page?: (path: string) => boolean
 }
 
 /** What is looked at of a request. */
 export interface Asking extends Pick<IncomingMessage, 'headers' | 'method' | 'url'> {
-  readonly socket: { readonly remoteAddress?: string | undefined }
+  readonly socket: { readonly remoteAddress?: string | undefined; readonly localPort?: number | undefined }
 }
 
 const HEALTH = new Set(['/healthz', '/readyz'])
+const SIGN_IN = '/api/session'
 
 /** @throws RequestError 401, 403 or 421 */
 export function checkAccess(access: Access, request: Asking): void {
-  const bearer = bearerOf(request)
-  if (bearer !== undefined && same(bearer, access.secret)) return
   const token = access.token()
-  if (token !== undefined) {
-    if (isHealth(request) || (bearer !== undefined && same(bearer, token))) return
-    throw unauthorized(bearer)
-  }
+  if (token === undefined) checkLocal(access, request)
+  else if (!isKnown(access, request) && !isOpen(access, request)) throw unauthorized(bearerOf(request))
+}
+
+/** Whether who asks has shown that they may: by token, secret or session. @throws RequestError 403 of another page */
+export function isKnown(access: Access, request: Asking): boolean {
+  const token = access.token()
+  const bearer = bearerOf(request)
+  if (bearer !== undefined) return same(bearer, access.secret) || (token !== undefined && same(bearer, token))
+  const session = sessionOf(request)
+  if (session === undefined || token === undefined || !access.session?.(session, token)) return false
+  checkOrigin(request)
+  if (!isReading(request) && request.headers.origin === undefined) throw crossSite('an unnamed page')
+  return true
+}
+
+function checkLocal(access: Access, request: Asking): void {
+  if (isKnown(access, request)) return
   if (!isLoopback(request.socket.remoteAddress))
     throw new RequestError(403, 'SLUICE_LOOPBACK_ONLY', 'without a token only this machine may ask: set http.token')
   checkHost(access, request)
   checkOrigin(request)
 }
 
-/** Node joins what is refused later; the path is only compared, never used. */
-function isHealth(request: Asking): boolean {
-  return HEALTH.has((request.url ?? '').split('?', 1)[0] ?? '')
+/** What anyone may ask for. Node joins what is refused later; the path is only compared, never used. */
+function isOpen(access: Access, request: Asking): boolean {
+  const path = (request.url ?? '').split('?', 1)[0] ?? ''
+  if (HEALTH.has(path)) return true
+  if (path === SIGN_IN) {
+    checkOrigin(request)
+    return true
+  }
+  if (!isReading(request) || !access.page?.(path)) return false
+  // The page is shown to browsers, with the form to sign in; programs are told what they lack.
+  return path !== '/' || /\btext\/html\b/.test(request.headers.accept ?? '')
+}
+
+function isReading({ method }: Asking): boolean {
+  return method === 'GET' || method === 'HEAD'
 }
 
 function unauthorized(bearer: string | undefined): RequestError {

@@ -8,6 +8,8 @@ import Fastify, {
 } from 'fastify'
 import { z } from 'zod'
 import type { Clock } from '../clock.ts'
+import { createSessions } from '../dashboard/sessions.ts'
+import { sessionRoutes } from '../dashboard/sign-in.ts'
 import { RequestError } from '../errors.ts'
 import type { PluginLog } from '../plugin.ts'
 import { type Access, checkAccess } from './access.ts'
@@ -24,8 +26,17 @@ import { outboxRoutes } from './routes/outbox.ts'
 import { pageRoutes } from './routes/page.ts'
 import { telemetryRoutes } from './routes/telemetry.ts'
 
-/** Gives the dashboard's file at a path such as `/` or `/app.js`, or undefined. */
-export type Dashboard = (path: string) => { readonly body: Buffer; readonly type: string } | undefined
+/** Gives the dashboard's file at a path such as `/` or `/assets/app-1a2b3c4d.js`, or undefined. */
+export type Dashboard = (path: string) => DashboardFile | undefined
+
+export interface DashboardFile {
+  readonly body: Buffer
+  readonly type: string
+  /** Whether the body is compressed. */
+  readonly gzip?: boolean
+  /** Its name changes with its content, so it may be cached for ever. */
+  readonly lasting?: boolean
+}
 
 export interface AppParts {
   readonly api: Api
@@ -49,7 +60,11 @@ export type App = FastifyInstance<Server, IncomingMessage, ServerResponse, Fasti
 const METHODS: readonly HTTPMethods[] = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 
 /** @param prepare runs before the routes are added, for what must see them (the OpenAPI generator) */
-export async function createApp(parts: AppParts, prepare?: (app: App) => Promise<void>): Promise<App> {
+export async function createApp(given: AppParts, prepare?: (app: App) => Promise<void>): Promise<App> {
+  const sessions = createSessions(given.clock)
+  const { dashboard } = given
+  const page = (path: string) => dashboard?.(path) !== undefined
+  const parts = { ...given, access: { ...given.access, session: sessions.knows, page } }
   const app: App = Fastify({
     logger: false,
     bodyLimit: parts.maxBody,
@@ -67,6 +82,7 @@ export async function createApp(parts: AppParts, prepare?: (app: App) => Promise
   await prepare?.(app)
   const offered = countMethods(app)
   addRoutes(app, parts)
+  sessionRoutes(app, parts, sessions)
   await app.after()
   refuseOtherMethods(app, offered)
   await app.ready()

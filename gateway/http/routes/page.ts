@@ -1,5 +1,8 @@
+import { gunzipSync } from 'node:zlib'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { RequestError } from '../../errors.ts'
-import type { App, AppParts } from '../app.ts'
+import { isKnown } from '../access.ts'
+import type { App, AppParts, DashboardFile } from '../app.ts'
 
 const PLAIN = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Sluice</title>
 <h1>Sluice</h1><p>This gateway runs without its dashboard. Its API:</p><ul>
@@ -10,18 +13,30 @@ const PLAIN = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Sluic
 <li><a href="/healthz">/healthz</a></ul></html>
 `
 
-/** The dashboard's files, or until there is one a plain page. */
-export function pageRoutes(app: App, { dashboard }: AppParts): void {
+/** The dashboard's files, or without them a plain page. */
+export function pageRoutes(app: App, { access, dashboard }: AppParts): void {
   const schema = { hide: true }
-  app.get('/', { schema }, async (_request, reply) => {
-    const file = dashboard?.('/') ?? { body: Buffer.from(PLAIN), type: 'text/html; charset=utf-8' }
-    return reply.type(file.type).send(file.body)
+  app.get('/', { schema }, async (request, reply) => {
+    const file = dashboard?.('/')
+    if (!file) return reply.type('text/html; charset=utf-8').send(PLAIN)
+    // The form to sign in is what the page shows to those who may not see more.
+    const signedIn = access.token() === undefined || isKnown(access, request.raw)
+    return sendFile(request, reply.code(signedIn ? 200 : 401), file)
   })
   if (!dashboard) return
   app.get('/*', { schema }, async (request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '/'
     const file = dashboard(path)
     if (!file) throw new RequestError(404, 'SLUICE_NOT_FOUND', `there is nothing at ${path}`)
-    return reply.type(file.type).send(file.body)
+    return sendFile(request, reply, file)
   })
+}
+
+function sendFile(request: FastifyRequest, reply: FastifyReply, file: DashboardFile): FastifyReply {
+  if (file.lasting) reply.header('cache-control', 'public, max-age=31536000, immutable')
+  reply.type(file.type)
+  if (!file.gzip) return reply.send(file.body)
+  reply.header('vary', 'accept-encoding')
+  if (!/\bgzip\b/.test(String(request.headers['accept-encoding']))) return reply.send(gunzipSync(file.body))
+  return reply.header('content-encoding', 'gzip').send(file.body)
 }
