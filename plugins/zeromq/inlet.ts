@@ -38,13 +38,19 @@ export function createInlet(options: InletOptions): Inlet {
   const waiting = new Set<Peer>()
   const perPeer = options.topic.includes('{')
   let asking = false
+  let told = false
   let owed = 0
 
   /** One for all messages: nothing can be asked for again. */
   const settled: Settled = (error) => {
     if (!error) return
     metrics.count('not_durable')
-    log.error({ reason: error.message }, 'a message was taken and may not be on disk; ZeroMQ senders do not send again')
+    if (!told)
+      log.error(
+        { reason: error.message },
+        'messages were taken and may not be on disk; ZeroMQ senders do not send again',
+      )
+    told = true
   }
 
   function waitForRoom(peer: Peer): false {

@@ -12,6 +12,8 @@ import { Peer, type PeerHandlers, type SocketType } from './peer.ts'
 
 /** Longest handshake, whatever `timeout` says, ms. */
 const HANDSHAKE = 10_000
+/** Between two lines in the log about connections that ended for the same reason, ms. */
+const QUIET = 60_000
 
 export interface SocketOptions {
   readonly type: SocketType
@@ -45,6 +47,7 @@ export async function openSocket(options: SocketOptions): Promise<ZeromqSocket> 
   const peers = new Set<Peer>()
   const dialers: Dialer[] = []
   const listeners: Listener[] = []
+  const told = new Map<string, number>()
   const limits = {
     message: config.maxMessage,
     handshake: Math.min(HANDSHAKE, config.timeout),
@@ -85,10 +88,19 @@ export async function openSocket(options: SocketOptions): Promise<ZeromqSocket> 
         'a connection ended with bytes read for which there was no room: they are lost',
       )
     }
-    if (reason === 'ended' || reason === 'stopping') return
+    if (reason === 'ended' || reason === 'stopping' || !mayTell(reason)) return
     const cause = error.cause instanceof Error ? error.cause.message : undefined
     if (reason === 'failed') log.warn({ remote, cause }, `a connection was ended: ${error.message}`)
     else log.info({ remote, reason, cause }, `a connection was ended: ${error.message}`)
+  }
+
+  /** One line a minute for each reason: strangers must not fill the log. The metrics count them all. */
+  function mayTell(reason: string): boolean {
+    const now = clock.monotonic()
+    const last = told.get(reason)
+    if (last !== undefined && now - last < QUIET) return false
+    told.set(reason, now)
+    return true
   }
 
   function accept(socket: Socket): void {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { newKeyPair } from '../../../plugins/zeromq/box.ts'
+import { newKeyPair, open, seal, sharedKey } from '../../../plugins/zeromq/box.ts'
 import { curveClient, curveServer } from '../../../plugins/zeromq/curve.ts'
 import { ZmtpError } from '../../../plugins/zeromq/errors.ts'
 import { COMMAND, MORE } from '../../../plugins/zeromq/frame.ts'
 import type { Mechanism } from '../../../plugins/zeromq/mechanism.ts'
-import { encodeMetadata } from '../../../plugins/zeromq/wire-command.ts'
+import { dataOf, encodeCommand, encodeMetadata } from '../../../plugins/zeromq/wire-command.ts'
 
 const METADATA = encodeMetadata({ 'Socket-Type': 'PULL' })
 
@@ -88,4 +88,36 @@ describe('CURVE', () => {
     for (const at of [6, 80, 111, 112, 119, 120, 199]) assert.throws(() => changed('hello', at), ZmtpError)
     for (const at of [9, 104, 105, 112, 113, 200, 260]) assert.throws(() => changed('initiate', at), ZmtpError)
   })
+
+  it('refuses a vouch for another connection or another server', () => {
+    const [ours, theirs, transient, other] = [newKeyPair(), newKeyPair(), newKeyPair(), newKeyPair()]
+    /** An INITIATE made by hand, whose vouch says `vouched`. */
+    const attempt = (vouched: readonly Buffer[]) => {
+      const server = curveServer({ keys: ours })(METADATA)
+      const lasting = sharedKey(transient, ours.publicKey)
+      const zeros = seal(lasting, counted('CurveZMQHELLO---', 1), Buffer.alloc(64))
+      const version = Buffer.concat([Buffer.from([1]), Buffer.alloc(73)])
+      const hello = Buffer.concat([version, transient.publicKey, counted('', 1).subarray(16), zeros])
+      const welcome = dataOf(server.receive(encodeCommand('HELLO', hello)).send as Buffer)
+      const nonce = Buffer.concat([Buffer.from('WELCOME-'), welcome.subarray(0, 16)])
+      const plain = open(lasting, nonce, welcome.subarray(16)) as Buffer
+      const session = plain.subarray(0, 32)
+      const vouchNonce = Buffer.concat([Buffer.from('VOUCH---'), Buffer.alloc(16)])
+      const vouch = seal(sharedKey(theirs, session), vouchNonce, Buffer.concat(vouched))
+      const secret = Buffer.concat([theirs.publicKey, Buffer.alloc(16), vouch, METADATA])
+      const sealed = seal(sharedKey(transient, session), counted('CurveZMQINITIATE', 2), secret)
+      const initiate = Buffer.concat([plain.subarray(32), counted('', 2).subarray(16), sealed])
+      return server.receive(encodeCommand('INITIATE', initiate)).metadata
+    }
+    assert.ok(attempt([transient.publicKey, ours.publicKey]))
+    assert.throws(() => attempt([other.publicKey, ours.publicKey]), /does not hold the key/)
+    assert.throws(() => attempt([transient.publicKey, other.publicKey]), /does not hold the key/)
+  })
 })
+
+function counted(purpose: string, count: number): Buffer {
+  const nonce = Buffer.alloc(24)
+  nonce.write(purpose, 'latin1')
+  nonce.writeUInt32BE(count, 20)
+  return nonce
+}
