@@ -105,8 +105,16 @@ export interface Subscriber {
   end(): Promise<void>
 }
 
-/** `mosquitto_sub` writing one message per line; resolves when it is subscribed. */
-export async function subscribe(port: number, args: readonly string[]): Promise<Subscriber> {
+/**
+ * `mosquitto_sub` writing one message per line; resolves when it is subscribed.
+ *
+ * @param onLine called for each line
+ */
+export async function subscribe(
+  port: number,
+  args: readonly string[],
+  onLine?: (line: string) => void,
+): Promise<Subscriber> {
   // Its debug output is the only sign that it is subscribed; without stdbuf that comes with the first message.
   const own = ['mosquitto_sub', '-h', '127.0.0.1', '-p', String(port), '-q', '1', '-d', ...args]
   const child = spawn('stdbuf', ['-oL', ...own], { stdio: ['ignore', 'pipe', 'ignore'] })
@@ -122,7 +130,10 @@ export async function subscribe(port: number, args: readonly string[]): Promise<
     rest = pieces.pop() ?? ''
     for (const piece of pieces) {
       if (piece.startsWith('Subscribed ')) ready?.()
-      else if (!/^(Client |Subscribed)/.test(piece)) lines.push(piece)
+      else if (!/^(Client |Subscribed)/.test(piece)) {
+        lines.push(piece)
+        onLine?.(piece)
+      }
     }
     for (const one of waiting) if (lines.length >= one.lines) one.done()
   })

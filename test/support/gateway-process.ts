@@ -40,8 +40,15 @@ export function createSite(config: object): Site {
   }
 }
 
-export async function startGatewayProcess(args: readonly string[]): Promise<GatewayProcess> {
-  const child = spawn(process.execPath, ['dist/sluice.cjs', ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+/** @param env further environment variables, such as SLUICE__MQTT__LISTEN */
+export async function startGatewayProcess(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<GatewayProcess> {
+  const child = spawn(process.execPath, ['dist/sluice.cjs', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  })
   let errors = ''
   child.stderr.on('data', (chunk) => {
     errors += chunk
