@@ -146,21 +146,21 @@ export function createCommands({ deviceIs, highWater, count }: CommandOptions): 
       ready: (peer) => subscribers.set(peer, new Subscriptions()),
       closed: (peer) => subscribers.delete(peer),
       command(peer, body) {
-        if (subscribers.get(peer)?.command(body)) tellOf(subscribers.get(peer))
+        if (subscribers.get(peer)?.command(body)) tellOf(peer)
       },
       message(peer, parts) {
         subscribers.get(peer)?.message(parts)
-        tellOf(subscribers.get(peer))
+        tellOf(peer)
         return true
       },
     },
     answered,
   }
 
-  function tellOf(prefixes: Subscriptions | undefined): void {
-    const newest = prefixes && [...prefixes].at(-1)
-    const device = newest && /^command\/([^/]+)(\/|$)/.exec(newest)?.[1]
-    if (device && hasSubscriber(device)) reachable(device)
+  /** A device that subscribes may have commands waiting. */
+  function tellOf(peer: Peer): void {
+    const device = /^command\/([^/]+)(\/|$)/.exec(subscribers.get(peer)?.newest ?? '')?.[1]
+    if (device !== undefined && mayHear(peer, device)) reachable(device)
   }
 }
 

@@ -7,10 +7,12 @@ import type { Peer } from './peer.ts'
 import { dataOf, encodeCommand, isCommand } from './wire-command.ts'
 
 /** Of one peer; far more than a device needs. */
-const MAX_SUBSCRIPTIONS = 10_000
-const MAX_BYTES = 1024 * 1024
+const MAX_SUBSCRIPTIONS = 1000
+const MAX_BYTES = 256 * 1024
 
 export class Subscriptions {
+  /** What was asked for last. */
+  newest = ''
   /** How often each was asked for: it takes as many cancellations. */
   readonly #prefixes = new Map<string, number>()
   #bytes = 0
@@ -54,6 +56,7 @@ export class Subscriptions {
         throw new ZmtpError('flood', 'the peer has too many subscriptions')
     }
     this.#prefixes.set(prefix, (times ?? 0) + 1)
+    this.newest = prefix
   }
 
   #remove(bytes: Buffer): void {

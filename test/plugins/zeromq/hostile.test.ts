@@ -142,7 +142,7 @@ describe('zeromq and hostile peers', () => {
   it('ends a peer that subscribes without end', async (t) => {
     const running = await run(t, { commands: LOOPBACK })
     const peer = await rawPeer(t, running.port('commands'), 'SUB')
-    const subscriptions = Array.from({ length: 10_001 }, (_, i) => commandBytes(`\x09SUBSCRIBE${i}`))
+    const subscriptions = Array.from({ length: 1001 }, (_, i) => commandBytes(`\x09SUBSCRIBE${i}`))
     peer.write(Buffer.concat(subscriptions))
     await within(5000, 'ending', peer.closed)
     assert.equal(running.counts.get('closed_flood'), 1)

@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Emit, Message, PluginContext, Roles, Settled } from '../../../gateway/plugin.ts'
 import { zeromq } from '../../../plugins/zeromq/index.ts'
+import { FakeClock } from '../../support/clock.ts'
 import { collectingEmit, create, pluginContext, within } from '../contract.ts'
 
 const PYTHON = '/usr/bin/python3'
@@ -133,7 +134,18 @@ export async function run(t: TestContext, options: object, more: RunOptions = {}
   ended.catch(() => {})
   const stop = async () => {
     stopping.abort(new Error('stopping'))
-    await within(2000, 'stopping', ended).catch(() => {})
+    let stopped = false
+    const over = within(2000, 'stopping', ended).then(
+      () => {
+        stopped = true
+      },
+      () => {
+        stopped = true
+      },
+    )
+    const clock = more.context?.clock
+    while (clock instanceof FakeClock && !stopped) await clock.advance(50)
+    await over
   }
   t.after(stop)
   const until = (what: string, check: () => boolean) =>
