@@ -47,3 +47,15 @@ export function arrivalOf(context: EventContext): { readonly delivery: Delivery;
   const bytes: unknown = context.message
   return delivery && Buffer.isBuffer(bytes) ? { delivery, bytes } : undefined
 }
+
+/** The address of a source or target; one that the peer left out is an object without a value here. */
+export function addressOf(terminus: { readonly address?: unknown } | undefined): string | undefined {
+  const empty = (terminus as { readonly value?: unknown } | undefined)?.value === null
+  const address = empty ? undefined : terminus?.address
+  return typeof address === 'string' && address !== '' ? address : undefined
+}
+
+/** What we say of a source or target in return; the library's types know none without an address. */
+export function terminus(address: string | undefined): { address: string } {
+  return (address === undefined ? {} : { address }) as { address: string }
+}

@@ -7,6 +7,7 @@ import type { Delivery, EventContext, Sender } from 'rhea'
 import { NotConnectedError } from '../../../gateway/errors.ts'
 import type { Command, Commander, CommandResult, PluginContext } from '../../../gateway/plugin.ts'
 import { parseAnswer } from '../answer.ts'
+import { addressOf, terminus } from '../rhea.ts'
 import type { Identity, Users } from './users.ts'
 
 export interface CommandLinks {
@@ -121,9 +122,10 @@ export function createCommandLinks(options: CommandOptions): CommandLinks {
     },
 
     attach(sender, identity) {
-      const address: unknown = sender.source?.address
-      const device = typeof address === 'string' ? SOURCE.exec(address)?.[1] : undefined
-      if (device === undefined) {
+      const address = addressOf(sender.source)
+      const target = addressOf(sender.target)
+      const device = SOURCE.exec(address ?? '')?.[1]
+      if (address === undefined || device === undefined) {
         sender.close({ condition: 'amqp:not-found', description: 'a device receives from command/{device}' })
         return
       }
@@ -132,8 +134,8 @@ export function createCommandLinks(options: CommandOptions): CommandLinks {
         sender.close({ condition: 'amqp:unauthorized-access', description: `${identity} is not ${device}` })
         return
       }
-      sender.set_source(sender.source)
-      sender.set_target(sender.target ?? {})
+      sender.set_source(terminus(address))
+      sender.set_target(terminus(target))
       serve(device, sender)
     },
 

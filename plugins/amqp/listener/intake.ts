@@ -6,7 +6,7 @@
 import type { Connection, Delivery, EventContext, Receiver } from 'rhea'
 import type { Emit, Message, PluginContext } from '../../../gateway/plugin.ts'
 import type { ListenConfig } from '../config.ts'
-import { arrivalOf, flush } from '../rhea.ts'
+import { addressOf, arrivalOf, flush, terminus } from '../rhea.ts'
 import type { CommandLinks } from './commands.ts'
 import { type Arrival, readMessage } from './message.ts'
 import type { Identity, Users } from './users.ts'
@@ -146,11 +146,11 @@ export function createIntake(parts: IntakeParts): Intake {
   return {
     attach(receiver, identity) {
       const { connection } = receiver
-      const target: unknown = receiver.target?.address
-      const address = typeof target === 'string' && target !== '' ? target : undefined
+      const address = addressOf(receiver.target)
+      const source = addressOf(receiver.source)
       const link: Link = { receiver, connection, identity, address, credit: config.credit, owed: 0 }
-      receiver.set_target(receiver.target ?? {})
-      receiver.set_source(receiver.source ?? {})
+      receiver.set_target(terminus(address))
+      receiver.set_source(terminus(source))
       receiver.on('message', (event: EventContext) => take(link, event))
       receiver.add_credit(config.credit)
     },

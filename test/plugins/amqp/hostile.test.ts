@@ -155,6 +155,7 @@ describe('amqp listener and hostile peers', () => {
     peer.socket.write(Buffer.concat([ATTACHED, ...[0, 1, 2, 3].map((id) => transfer(id, false, DATA))]))
     await peer.ended
     assert.equal(to.taken.length, 3)
+    to.settle()
     assert.ok(counts.get('violations'))
   })
 
