@@ -7,8 +7,11 @@ import { resolve } from 'node:path'
 import { type Broker, createBroker } from './broker/broker.ts'
 import { createSecret, removeRuntime, writeRuntime } from './cli/runtime.ts'
 import type { Clock } from './clock.ts'
+import { openCommands } from './commands/open.ts'
+import { STAGE as COMMANDS } from './commands/stage.ts'
 import type { Loaded } from './config/load.ts'
 import { planReload } from './config/reload.ts'
+import { createDashboard } from './dashboard/dashboard.ts'
 import { createDeadLetters } from './decode/dead-letters.ts'
 import { createDevices } from './decode/devices.ts'
 import { type LookupTable, openLookup } from './decode/lookup.ts'
@@ -92,6 +95,12 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
     settings,
     resolve: (path) => loaded.resolve(path),
   })
+  const commands = openCommands({
+    clock,
+    log: log.child({ stage: COMMANDS }),
+    config: () => loaded.config,
+    devices,
+  })
   const upstreams = createUpstreams({
     outbox,
     host,
@@ -103,6 +112,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
         state: status.state,
         ...(status.lastError ? { error: status.lastError.message } : {}),
       }),
+    onCommand: (upstream, payload) => commands.fromUpstream(upstream, payload),
   })
   upstreams.prepare(config.upstreams)
 
@@ -134,13 +144,13 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
       lookups,
       deadLetters,
       output,
-      watchers: [],
+      watchers: [commands.stage],
       onlooker,
       typeChanged: (info) => log.warn({ stage: 'decode', ...info }, `field ${info.field} changed its type`),
       displaced: (window, reason, results) =>
         log.info({ stage: 'window', window, results }, `window ${window} ${reason}: what was open was emitted early`),
     },
-    restoreStages: () => undefined,
+    restoreStages: (stages) => commands.stage.restore(stages[COMMANDS]),
   })
   const { pipeline } = recovered
   if (recovered.entries > 0) {
@@ -180,7 +190,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
     outbox,
     deadLetters,
     store: storage.checkpoints,
-    stages: () => ({}),
+    stages: () => ({ [COMMANDS]: commands.stage.snapshot() }),
     clock,
     log: log.child({ stage: 'journal' }),
   })
@@ -202,6 +212,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
     devices,
     deadLetters,
     live,
+    commands: commands.stage,
     broker: () => broker,
     ports: () => ports,
     notices: () => notices,
@@ -211,7 +222,11 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
   })
 
   const lane = laneOf(intake, mqttSource, journal, clock)
-  const running = createBroker(brokerOptions(loaded), lane, { clock, log: log.child({ stage: 'broker' }) })
+  const mqttOptions = (next: Loaded) => ({
+    ...brokerOptions(next),
+    authorizePublish: commands.mqtt.authorizePublish,
+  })
+  const running = createBroker(mqttOptions(loaded), lane, { clock, log: log.child({ stage: 'broker' }) })
   broker = running
   pipeline.onFlow(() => running.forgetRoutes())
   undo.push(() => running.close())
@@ -224,12 +239,19 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
     api,
     clock,
     log: log.child({ stage: 'http' }),
+    dashboard: createDashboard(),
   })
   undo.push(() => http.stop())
   http.addresses.forEach(({ port }, i) => {
     ports[i === 0 ? 'http' : `http_${i + 1}`] = port
   })
 
+  commands.start({
+    broker: running,
+    sources,
+    journal: (fact) => (intake.control({ type: 'fact', stage: COMMANDS, fact }) ? journal.last : -1),
+    whenDurable: (callback) => settler.add(journal.last, 'fsync', callback),
+  })
   sources.start()
   undo.push(() => sources.stop())
   upstreams.start()
@@ -239,6 +261,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
       if (tick) intake.control({ type: 'tick', tick })
       intake.checkRoom()
       if (!intake.full) intake.flushDrops(taking)
+      commands.stage.poke()
     }),
     clock.every(HOUSEKEEPING, () => {
       checkpointing.look()
@@ -265,7 +288,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
         notices.push(text)
         log.warn({ path }, text)
       }
-      await running.reload(brokerOptions(next))
+      await running.reload(mqttOptions(next))
       token = await httpToken(next)
       loaded = next
       await closeLookups(lookups)
@@ -279,6 +302,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
     async stop() {
       ready = false
       for (const timer of timers) timer.cancel()
+      commands.stage.stop()
       await Promise.all([running.quiesce(), sources.stop()])
       await journal.flush()
       settler.abandon()

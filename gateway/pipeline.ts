@@ -32,6 +32,8 @@ export interface RecordOutput {
 
 /** What watches the flow and may answer with records of its own: the rules and the command ledger. */
 export interface Watcher {
+  /** Called once, before anything else: where its records go. */
+  attach?(pipeline: Pick<Pipeline, 'append'>): void
   reading?(reading: Reading, entry: number, live: boolean): void
   result?(record: WindowRecord, definition: WindowDefinition, entry: number, live: boolean): void
   tick?(now: number, entry: number, live: boolean): void
@@ -98,6 +100,7 @@ export class Pipeline {
     this.decoder = this.#createDecoder(flow)
     this.windows = createWindowStage(flow.windows, this)
     this.#onReading = (reading) => this.#reading(reading)
+    for (const watcher of parts.watchers) watcher.attach?.(this)
   }
 
   /** What a topic means; kept for the topics of a replay. */

@@ -71,6 +71,11 @@ export interface Sink {
   close(): Promise<void>
   /** Tells when the connection is lost while nothing is written, so that it comes back before it is needed. Returns a function that stops it. */
   onLost?(listener: (reason: Error) => void): () => void
+  /**
+   * For a sink whose peer can also send commands (JSON text, as in `POST /api/commands`). Called once, before the first
+   * `connect`. The listener resolves when the command is durable: only then is it acknowledged to the peer.
+   */
+  onCommand?(listener: (payload: Uint8Array) => Promise<void>): void
 }
 
 /** A telecommand for one device. */

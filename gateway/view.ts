@@ -1,11 +1,13 @@
 /** What people and programs see of a running gateway: the `Api` that HTTP serves, made of plain look-ups. */
 import type { Broker } from './broker/broker.ts'
 import type { Clock } from './clock.ts'
+import { commandStatus } from './commands/open.ts'
+import type { CommandStage } from './commands/stage.ts'
 import type { DeadLetters } from './decode/dead-letters.ts'
 import type { Devices } from './decode/devices.ts'
 import { lastFields } from './devices.ts'
-import { BusyError, RequestError } from './errors.ts'
-import type { Api, Audit, DeviceStatus, OutboxSink, OutboxStatus, Status } from './http/api.ts'
+import { BusyError } from './errors.ts'
+import type { Api, Audit, CommandStatus, DeviceStatus, OutboxSink, OutboxStatus, Status } from './http/api.ts'
 import type { Live } from './http/live.ts'
 import { matcher } from './http/pattern.ts'
 import type { Sources } from './ingest/sources.ts'
@@ -35,6 +37,7 @@ export interface ViewParts {
   readonly devices: Devices
   readonly deadLetters: DeadLetters
   readonly live: Live
+  readonly commands: CommandStage
   readonly broker: () => Broker | undefined
   readonly ports: () => Readonly<Record<string, number>>
   readonly notices: () => readonly string[]
@@ -45,7 +48,7 @@ export interface ViewParts {
 }
 
 export function createView(parts: ViewParts): Api {
-  const { clock, pipeline, outbox, upstreams, devices, deadLetters, live } = parts
+  const { clock, pipeline, outbox, upstreams, devices, deadLetters, live, commands } = parts
   const started = clock.now()
   const startedAt = clock.monotonic()
   return {
@@ -70,10 +73,27 @@ export function createView(parts: ViewParts): Api {
       return device?.last === undefined ? undefined : deviceStatus(device)
     },
     windows: ({ window, device, limit }) => windowPage(pipeline, window, device, limit),
-    commands: () => [],
-    command: () => undefined,
-    sendCommand: () =>
-      Promise.reject(new RequestError(501, 'SLUICE_NO_COMMANDS', 'this gateway cannot command devices yet')),
+    commands: ({ device, state, limit }) => {
+      const found: CommandStatus[] = []
+      for (const one of commands.ledger.newest()) {
+        if (found.length >= limit) break
+        if (device !== undefined && one.device !== device) continue
+        if (state === undefined || one.state === state) found.push(commandStatus(one))
+      }
+      return found
+    },
+    command(id) {
+      const found = commands.ledger.find(id)
+      return found && commandStatus(found)
+    },
+    async sendCommand(request, by) {
+      const { repeated, command } = await commands.submit(request, by)
+      return { repeated, command: commandStatus(command) }
+    },
+    async cancelCommand(id, by) {
+      const found = await commands.cancel(id, by)
+      return found && commandStatus(found)
+    },
     outbox: () => outboxStatus(outbox, upstreams),
     async retrySink(name) {
       upstreams

@@ -49,6 +49,8 @@ export interface Api {
    * @throws RequestError the request makes no sense
    */
   sendCommand(request: CommandRequest, by: string): Promise<{ repeated: boolean; command: CommandStatus }>
+  /** Resolves when the cancellation is durable; a command that is done stays as it is. Undefined: there is none. */
+  cancelCommand(id: string, by: string): Promise<CommandStatus | undefined>
   outbox(): OutboxStatus
   /** Tries now instead of at the end of the pause. */
   retrySink(sink: string): Promise<OutboxSink | undefined>

@@ -176,6 +176,19 @@ export const commandRequest = z
       .union([z.string().max(64), z.number().positive()])
       .optional()
       .describe('a duration such as 30s, or an ISO 8601 time'),
+    ifOffline: z
+      .enum(['wait', 'fail'])
+      .optional()
+      .describe('whether it waits for a device that is not there; default wait'),
+    onlyIf: z
+      .strictObject({
+        field: z.string().min(1).max(256),
+        equals: z.union([z.string(), z.number(), z.boolean()]).optional(),
+        above: z.number().optional(),
+        below: z.number().optional(),
+      })
+      .optional()
+      .describe("what must be true of the device's last reading when it is sent"),
   })
   .describe('a telecommand')
 
@@ -190,6 +203,7 @@ export const command = z
     created: time,
     time: time.describe('of the last change'),
     deadline: time,
+    attempts: z.number().optional().describe('how often it was sent'),
     result: z.unknown().optional(),
     reason: z.string().optional(),
   })

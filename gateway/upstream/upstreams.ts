@@ -14,6 +14,8 @@ export interface UpstreamsParts {
   readonly clock: Clock
   readonly log: PluginLog
   readonly onState: (status: UpstreamStatus) => void
+  /** A command that an upstream sent; resolves when it is durable. */
+  readonly onCommand?: (upstream: string, payload: Uint8Array) => Promise<void>
 }
 
 export interface RunningUpstream {
@@ -37,6 +39,8 @@ export function createUpstreams(parts: UpstreamsParts): Upstreams {
   const open = (name: string, config: UpstreamConfig): RunningUpstream => {
     const { sink } = parts.host.create(name, config.plugin, config.options)
     if (!sink) throw new StartError('SLUICE_PLUGIN_ROLE', `plugin ${config.plugin} of upstream ${name} is no sink`)
+    const { onCommand } = parts
+    if (onCommand) sink.onCommand?.((payload) => onCommand(name, payload))
     const cursor = parts.outbox.sink(name, config.classes)
     const options = { name, batch: config.batch, ...(config.rate === undefined ? {} : { rate: config.rate }) }
     const { clock, log, onState } = parts

@@ -34,6 +34,10 @@ export const config = z
       .default('batch')
       .describe('As a sink: one message per batch, or one per record.'),
     gzip: z.boolean().default(false).describe('As a sink: compress each message.'),
+    commands: z
+      .boolean()
+      .default(true)
+      .describe('As a sink: also take commands, on topic sluice/{gateway}/command; they wait there while we are away.'),
     inflight: z
       .int()
       .min(1)

@@ -3,6 +3,7 @@ import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { NotConnectedError, PartialWriteError, RefusedError, reasonOf } from '../../gateway/errors.ts'
 import type { Batch, PluginContext, Sink } from '../../gateway/plugin.ts'
+import { takeCommands } from './commands.ts'
 import type { MqttConfig } from './config.ts'
 import { type Connection, endConnection, openConnection, reasonCode } from './connection.ts'
 import { topicOfBatch, topicOfRecord } from './topic.ts'
@@ -17,6 +18,7 @@ const NEVER = [0x90, 0x95, 0x99]
 export function createSink(config: MqttConfig, context: PluginContext): Sink {
   const listeners = new Set<(reason: Error) => void>()
   let connection: Connection | undefined
+  let command: ((payload: Uint8Array) => Promise<void>) | undefined
 
   const lost = () => new NotConnectedError('SLUICE_MQTT_LOST', `connection to broker ${config.url} was lost`)
 
@@ -73,7 +75,10 @@ export function createSink(config: MqttConfig, context: PluginContext): Sink {
   return {
     async connect(signal) {
       const clientId = config.clientId ?? `sluice-${context.gateway}-${context.name}-sink`
-      const opened = await openConnection(config, context, { clientId, clean: true }, signal)
+      const commands = command && takeCommands(command, context)
+      const session = { clientId, clean: commands === undefined }
+      const opened = await openConnection(config, context, session, signal, commands?.attach)
+      await commands?.subscribe(opened.client)
       connection = opened
       opened.client.once('close', () => {
         if (connection !== opened) return
@@ -110,6 +115,14 @@ export function createSink(config: MqttConfig, context: PluginContext): Sink {
       connection = undefined
       if (ended) await endConnection(ended.client, context)
     },
+
+    ...(config.commands
+      ? {
+          onCommand(listener: (payload: Uint8Array) => Promise<void>) {
+            command = listener
+          },
+        }
+      : {}),
 
     onLost(listener) {
       listeners.add(listener)

@@ -103,6 +103,10 @@ export function createFakeApi(clock: Clock): FakeApi {
       api.sent.set(id, made)
       return { repeated: false, command: made }
     },
+    cancelCommand: async (id) => {
+      const known = api.sent.get(id)
+      return known && { ...known, state: 'failed', reason: 'cancelled' }
+    },
     outbox: () => ({
       bytes: 4096,
       maxBytes: 1_000_000_000,

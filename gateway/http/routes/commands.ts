@@ -37,6 +37,24 @@ export function commandRoutes(app: App, { api }: AppParts): void {
     },
   )
 
+  app.delete(
+    '/api/commands/:id',
+    {
+      schema: {
+        tags: ['commands'],
+        summary: 'Cancel a command; one that is done stays as it is',
+        params,
+        response: { 200: schemas.command, 404: schemas.failure },
+      },
+    },
+    async (request) => {
+      const { id } = request.params
+      const command = await api.cancelCommand(id, 'api')
+      if (!command) throw new RequestError(404, 'SLUICE_UNKNOWN_COMMAND', `no command has the id ${id}`)
+      return command
+    },
+  )
+
   app.post(
     '/api/commands',
     {

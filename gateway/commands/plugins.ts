@@ -1,0 +1,20 @@
+/** Commanders of plugins as ways to devices. */
+import type { Commander } from '../plugin.ts'
+import type { Transport } from './transport.ts'
+
+export function pluginTransport(name: string, commander: Commander): Transport {
+  return {
+    name,
+    reaches(device) {
+      try {
+        return commander.reaches(device)
+      } catch {
+        return false
+      }
+    },
+    execute: (command, signal) => commander.execute(command, signal),
+    ...(commander.onReachable
+      ? { onReachable: (listener: (device: string) => void) => commander.onReachable?.(listener) ?? (() => undefined) }
+      : {}),
+  }
+}

@@ -1,0 +1,377 @@
+/**
+ * The live side of the commands: takes orders, decides, journals, sends, and hears the answers.
+ *
+ *   order ─▶ checks ─▶ fact `accepted` ─▶ reachable? ─▶ fact `sent` ─▶ durable ─▶ transport ─▶ answer ─▶ fact
+ *                                          │ no: waits for the device, until the deadline
+ *
+ * Whatever is decided here is a fact in the journal first; the ledger follows the facts, here and on replay. So a
+ * gateway that starts again finds every command where it was: what waited goes on waiting, what was sent is not sent
+ * again unless the retry policy says so, and becomes `unconfirmed` at its deadline.
+ */
+import { randomUUID } from 'node:crypto'
+import type { Clock } from '../clock.ts'
+import { parseDuration } from '../config/duration.ts'
+import { isDeviceId } from '../decode/devices.ts'
+import { BusyError, NotConnectedError, RequestError, reasonOf } from '../errors.ts'
+import type { Watcher } from '../pipeline.ts'
+import type { CommandResult, PluginLog } from '../plugin.ts'
+import type { CommandRecord } from '../record.ts'
+import { type CommandDeclaration, type Permission, refusedBy, undeclared, unmet } from './checks.ts'
+import type { Change, CommandFact, CommandOrder, LedgerCommand, TakenCommand } from './command.ts'
+import { isFinal } from './command.ts'
+import { Ledger, type LedgerState } from './ledger.ts'
+import type { Transport } from './transport.ts'
+
+export const STAGE = 'commands'
+
+/** Durations in ms. */
+export interface CommandOptions {
+  /** For orders that name no deadline. */
+  readonly deadline: number
+  readonly retry: { readonly attempts: number; readonly after: number }
+  readonly maxOpen: number
+  readonly allow?: readonly Permission[]
+}
+
+export interface CommandParts {
+  readonly clock: Clock
+  readonly log: PluginLog
+  readonly options: () => CommandOptions
+  /** What a device is declared to know; undefined: anything goes. */
+  readonly declared: (device: string) => Readonly<Record<string, CommandDeclaration>> | undefined
+  /** The field's value in the device's last reading. */
+  readonly lastValue: (device: string, field: string) => number | string | boolean | undefined
+}
+
+/** What the stage needs once the gateway is live. */
+export interface CommandRuntime {
+  /** Journals a fact and acts on it; its entry, or -1 when there is no room. */
+  journal(fact: CommandFact): number
+  /** Calls back when all that was journaled so far is on disk, or with an error when that will not happen. In order. */
+  whenDurable(callback: (error: Error | null) => void): void
+  /** Asked in this order. */
+  readonly transports: readonly Transport[]
+}
+
+export interface Submitted {
+  readonly repeated: boolean
+  readonly command: LedgerCommand
+}
+
+/** What happened to answers and transports, for the metrics. */
+export interface CommandCounts {
+  readonly open: number
+  readonly answersIgnored: number
+  readonly sendFailures: number
+}
+
+/** ms before a transport that could not send is asked again. */
+const PAUSE = 1000
+const FOREVER = 366 * 86_400_000
+
+export class CommandStage implements Watcher {
+  readonly ledger: Ledger
+  readonly #parts: CommandParts
+  #append: (record: CommandRecord) => void = () => undefined
+  #runtime: CommandRuntime | undefined
+  /** Changes that found no room in the journal, by command. */
+  readonly #later = new Map<string, Change>()
+  /** Under way. */
+  readonly #sending = new Map<string, AbortController>()
+  /** Monotonic ms before which a command is not tried again. */
+  readonly #resting = new Map<string, number>()
+  #draining = false
+  #answersIgnored = 0
+  #sendFailures = 0
+
+  constructor(parts: CommandParts) {
+    this.#parts = parts
+    this.ledger = new Ledger((record) => this.#append(record))
+  }
+
+  attach(pipeline: { append(recordClass: 'event', record: CommandRecord): void }): void {
+    this.#append = (record) => pipeline.append('event', record)
+  }
+
+  fact(stage: string, fact: unknown): void {
+    if (stage === STAGE) this.ledger.apply(fact as CommandFact)
+  }
+
+  snapshot(): LedgerState {
+    return this.ledger.state()
+  }
+
+  restore(state: unknown): void {
+    if (state !== undefined) this.ledger.restore(state as LedgerState)
+  }
+
+  /** A rule orders a command, while an entry is processed; it is taken when that is over. */
+  order(by: string, order: CommandOrder): void {
+    this.ledger.order(by, order)
+    if (this.#runtime === undefined || this.#draining) return
+    this.#draining = true
+    queueMicrotask(() => this.#drain())
+  }
+
+  /** The replay is over: from now on commands go out. */
+  start(runtime: CommandRuntime): void {
+    this.#runtime = runtime
+    for (const { onReachable } of runtime.transports) onReachable?.((device) => this.#reachable(device))
+    this.poke()
+  }
+
+  /** Nothing more is sent. */
+  stop(): void {
+    this.#runtime = undefined
+    for (const controller of this.#sending.values()) controller.abort()
+    this.#sending.clear()
+  }
+
+  /**
+   * Resolves when the command is durable, in whatever state.
+   *
+   * @param by who asked, e.g. `api`, `upstream:cloud`
+   * @throws RequestError the order makes no sense
+   * @throws BusyError no room in the journal now
+   */
+  async submit(order: CommandOrder, by: string): Promise<Submitted> {
+    const runtime = this.#live()
+    const known = order.id === undefined ? undefined : this.ledger.find(order.id)
+    const command = known ?? this.#take(order, by)
+    await this.#durable(runtime)
+    return { repeated: known !== undefined, command }
+  }
+
+  /** Resolves when the cancellation is durable; undefined when there is no such command. One that is done stays so. */
+  async cancel(id: string, by: string): Promise<LedgerCommand | undefined> {
+    const runtime = this.#live()
+    const command = this.ledger.find(id)
+    if (!command || isFinal(command.state)) return command
+    const sent = command.state === 'sent' ? ' after it was sent: it may have been done' : ''
+    this.#change(command, { state: 'failed', reason: `cancelled by ${by}${sent}` })
+    await this.#durable(runtime)
+    return command
+  }
+
+  /** A device answers. False when nobody asked it. */
+  answered(device: string, name: string, id: string, { ok, result, reason }: CommandResult): boolean {
+    const command = this.ledger.find(id)
+    if (command?.device !== device || command.command !== name || command.state !== 'sent') {
+      this.#answersIgnored++
+      return false
+    }
+    const why = ok ? {} : { reason: reason ?? 'the device refused' }
+    this.#change(command, {
+      state: ok ? 'acknowledged' : 'failed',
+      ...(result === undefined ? {} : { result }),
+      ...why,
+    })
+    return true
+  }
+
+  /** Looks at deadlines, retries and what waits; called about ten times a second. */
+  poke(): void {
+    if (!this.#runtime) return
+    for (const [id, change] of this.#later) {
+      const command = this.ledger.find(id)
+      if (command && !this.#journal(command, change)) return
+    }
+    if (this.ledger.orders().size > 0) this.#drain()
+    for (const command of [...this.ledger.open().values()]) this.#look(command)
+  }
+
+  counts(): CommandCounts {
+    return { open: this.ledger.open().size, answersIgnored: this.#answersIgnored, sendFailures: this.#sendFailures }
+  }
+
+  #live(): CommandRuntime {
+    if (!this.#runtime) throw new BusyError('SLUICE_STARTING', 'the gateway is starting or stopping')
+    return this.#runtime
+  }
+
+  #durable(runtime: CommandRuntime): Promise<void> {
+    return new Promise((resolve, reject) => {
+      runtime.whenDurable((error) => (error ? reject(error) : resolve()))
+    })
+  }
+
+  /** What rules ordered becomes commands. */
+  #drain(): void {
+    this.#draining = false
+    if (!this.#runtime) return
+    for (const { number, by, order } of [...this.ledger.orders().values()]) {
+      try {
+        this.#take(order, by, number)
+      } catch (error) {
+        // No room: the order stays in the ledger and is taken at the next look.
+        if (error instanceof BusyError) return
+        throw error
+      }
+    }
+  }
+
+  /** @throws BusyError @throws RequestError */
+  #take(order: CommandOrder, by: string, number?: number): LedgerCommand {
+    const runtime = this.#live()
+    const now = this.#parts.clock.now()
+    const { device, command: name, args, onlyIf } = order
+    const command: TakenCommand = {
+      id: order.id ?? randomUUID(),
+      device,
+      command: name,
+      ...(args === undefined ? {} : { args }),
+      by,
+      created: now,
+      deadline: deadlineOf(order.deadline, now, this.#parts.options().deadline),
+      ifOffline: order.ifOffline ?? 'wait',
+      ...(onlyIf === undefined ? {} : { onlyIf }),
+    }
+    const reason = this.#refused(order, by)
+    const entry = runtime.journal({
+      type: 'new',
+      command,
+      state: reason === undefined ? 'accepted' : 'rejected',
+      ...(reason === undefined ? {} : { reason }),
+      ...(number === undefined ? {} : { order: number }),
+    })
+    const taken = this.ledger.find(command.id)
+    if (entry < 0 || !taken) throw new BusyError('SLUICE_BUSY', 'no room in the journal now')
+    this.#look(taken)
+    return taken
+  }
+
+  #refused(order: CommandOrder, by: string): string | undefined {
+    const { allow, maxOpen } = this.#parts.options()
+    if (!isDeviceId(order.device)) return 'the device is no device id'
+    if (this.ledger.open().size >= maxOpen) return `${maxOpen} commands are open already`
+    return refusedBy(allow, by, order) ?? undeclared(this.#parts.declared(order.device), order)
+  }
+
+  /** Does what is due for a command. */
+  #look(command: LedgerCommand): void {
+    if (isFinal(command.state) || this.#later.has(command.id)) return
+    if (this.#parts.clock.now() >= command.deadline) this.#tooLate(command)
+    else if (command.state === 'accepted') this.#pursue(command)
+    else this.#retry(command)
+  }
+
+  #tooLate(command: LedgerCommand): void {
+    if (command.state === 'accepted')
+      this.#change(command, { state: 'expired', reason: command.reason ?? 'the device was not there' })
+    else this.#change(command, { state: 'unconfirmed', reason: 'no answer by the deadline: it may have been done' })
+  }
+
+  #pursue(command: LedgerCommand): void {
+    const rested = this.#resting.get(command.id)
+    if (rested !== undefined && this.#parts.clock.monotonic() < rested) return
+    const transport = this.#wayTo(command)
+    if (!transport) {
+      if (command.ifOffline === 'fail') this.#change(command, { state: 'failed', reason: 'the device is offline' })
+      return
+    }
+    const { onlyIf } = command
+    const problem = onlyIf && unmet(onlyIf, this.#parts.lastValue(command.device, onlyIf.field))
+    if (problem !== undefined) this.#change(command, { state: 'rejected', reason: problem })
+    else this.#send(command, transport)
+  }
+
+  /** Again, under the same id: a device drops what it has had. */
+  #retry(command: LedgerCommand): void {
+    const { attempts, after } = this.#parts.options().retry
+    if (command.attempts >= attempts || this.#parts.clock.now() - command.time < after) return
+    const transport = this.#wayTo(command)
+    if (transport) this.#send(command, transport)
+  }
+
+  #wayTo({ device, command }: LedgerCommand): Transport | undefined {
+    return this.#runtime?.transports.find((transport) => transport.reaches(device, command))
+  }
+
+  /** `sent` is on disk before the first byte leaves. */
+  #send(command: LedgerCommand, transport: Transport): void {
+    if (!this.#change(command, { state: 'sent' })) return
+    const { attempts } = command
+    this.#runtime?.whenDurable((error) => {
+      if (error || command.state !== 'sent' || command.attempts !== attempts) return
+      this.#transmit(command, transport).catch((failure) => this.#failed(command, failure))
+    })
+  }
+
+  async #transmit(command: LedgerCommand, transport: Transport): Promise<void> {
+    if (!this.#runtime) return
+    const { id, device, command: name, args, deadline } = command
+    this.#sending.get(id)?.abort()
+    const controller = new AbortController()
+    this.#sending.set(id, controller)
+    try {
+      const given = { id, device, command: name, ...(args === undefined ? {} : { args }), deadline }
+      const result = await transport.execute(given, controller.signal)
+      if (result && !controller.signal.aborted) this.answered(device, name, id, result)
+    } finally {
+      if (this.#sending.get(id) === controller && !controller.signal.aborted) this.#sending.delete(id)
+    }
+  }
+
+  #failed(command: LedgerCommand, failure: unknown): void {
+    this.#sendFailures++
+    if (!this.#runtime || command.state !== 'sent') return
+    const { id, device } = command
+    this.#parts.log.warn({ id, device, reason: reasonOf(failure) }, `command ${id} could not be sent to ${device}`)
+    // What an earlier attempt did is not known.
+    if (!(failure instanceof NotConnectedError) || command.attempts > 1) return
+    this.#resting.set(id, this.#parts.clock.monotonic() + PAUSE)
+    this.#change(command, { state: 'accepted', reason: `not sent: ${reasonOf(failure)}` })
+  }
+
+  /** @param device `*`: whoever waits */
+  #reachable(device: string): void {
+    const waiting = device === '*' ? this.ledger.open().values() : this.ledger.openOf(device)
+    for (const command of [...waiting]) {
+      this.#resting.delete(command.id)
+      if (command.state === 'accepted') this.#look(command)
+    }
+  }
+
+  #change(command: LedgerCommand, change: Omit<Change, 'id' | 'time'>): boolean {
+    if (this.#later.has(command.id)) return false
+    return this.#journal(command, { id: command.id, time: this.#parts.clock.now(), ...change })
+  }
+
+  /** False when there is no room now: it is tried again. */
+  #journal(command: LedgerCommand, change: Change): boolean {
+    const entry = this.#runtime?.journal({ type: 'change', ...change }) ?? -1
+    if (entry < 0) {
+      // Nothing was done about `sent` yet: it is decided anew.
+      if (change.state !== 'sent') this.#later.set(command.id, change)
+      return false
+    }
+    this.#later.delete(command.id)
+    if (!isFinal(command.state)) return true
+    this.#sending.get(command.id)?.abort()
+    this.#sending.delete(command.id)
+    this.#resting.delete(command.id)
+    return true
+  }
+}
+
+/** @returns wall clock, ms @throws RequestError */
+function deadlineOf(given: string | number | undefined, now: number, standard: number): number {
+  if (given === undefined) return now + standard
+  if (typeof given === 'number') return now + Math.min(given * 1000, FOREVER)
+  const at = /^\d{4}-\d\d-\d\d/.test(given) ? Date.parse(zoned(given)) : now + durationOf(given)
+  if (Number.isNaN(at)) throw new RequestError(400, 'SLUICE_BAD_REQUEST', `deadline ${given} is no ISO 8601 time`)
+  return Math.min(at, now + FOREVER)
+}
+
+/** No zone means UTC. */
+function zoned(text: string): string {
+  return /T.*(Z|[+-]\d\d:?\d\d)$/i.test(text) || !text.includes('T') ? text : `${text}Z`
+}
+
+function durationOf(text: string): number {
+  try {
+    return parseDuration(text)
+  } catch (error) {
+    throw new RequestError(400, 'SLUICE_BAD_REQUEST', `deadline: ${reasonOf(error)}`)
+  }
+}
