@@ -1,6 +1,7 @@
 // Bundles the gateway into one CommonJS file, dist/sluice.cjs: what `npx sluice` runs and what the executable embeds.
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { build } from 'esbuild'
+import { embedDashboard } from './dashboard/bundle.mjs'
 
 const { version } = JSON.parse(await readFile('package.json', 'utf8'))
 await mkdir('dist', { recursive: true })
@@ -17,6 +18,7 @@ const result = await build({
   define: { 'process.env.SLUICE_VERSION': JSON.stringify(version) },
   // Optional accelerators of `ws`; it works without, and an executable carries no native addon.
   external: ['bufferutil', 'utf-8-validate'],
+  plugins: [embedDashboard],
   banner: { js: '#!/usr/bin/env node' },
   logLevel: 'warning',
   metafile: true,

@@ -1,0 +1,96 @@
+/** The gateway's API, as the page needs it. */
+import type {
+  Audit,
+  CommandStatus,
+  DeadLetterPage,
+  DevicePage,
+  DeviceStatus,
+  OutboxStatus,
+  WindowPage,
+} from '../../gateway/http/schemas.ts'
+
+export type * from '../../gateway/http/schemas.ts'
+
+export class ApiError extends Error {
+  readonly status: number
+  readonly retryAfter: string | null
+  constructor(status: number, message: string, retryAfter: string | null) {
+    super(message)
+    this.status = status
+    this.retryAfter = retryAfter
+  }
+}
+
+export interface DeclaredArgument {
+  readonly type: 'number' | 'text' | 'boolean'
+  readonly min?: number
+  readonly max?: number
+  readonly oneOf?: readonly string[]
+  readonly unit?: string
+  readonly optional?: boolean
+}
+
+export interface DeclaredCommand {
+  /** button, switch, slider, shutter, choice or text; anything else is shown as a button. */
+  readonly kind?: string
+  readonly name?: string
+  readonly args?: Readonly<Record<string, DeclaredArgument>>
+}
+
+/** What a gateway may say of a device besides its readings. */
+export interface Described extends DeviceStatus {
+  readonly name?: string
+  readonly room?: string
+  readonly units?: Readonly<Record<string, string>>
+  readonly commands?: Readonly<Record<string, DeclaredCommand>>
+}
+
+export interface RunningConfig {
+  readonly file: string | null
+  readonly values: unknown
+  readonly origins: Readonly<Record<string, 'default' | 'file' | 'env'>>
+}
+
+export interface Session {
+  readonly needed: boolean
+  readonly signedIn: boolean
+}
+
+async function ask(method: string, path: string, body?: unknown): Promise<unknown> {
+  const response = await fetch(path, {
+    method,
+    ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+  })
+  if (response.status === 204) return undefined
+  const text = await response.text()
+  const answer: unknown = text === '' ? undefined : JSON.parse(text)
+  if (response.ok) return answer
+  const { message } = (answer ?? {}) as { message?: string }
+  throw new ApiError(response.status, message ?? response.statusText, response.headers.get('retry-after'))
+}
+
+const get = (path: string) => ask('GET', path)
+const name = encodeURIComponent
+
+export const api = {
+  session: () => get('/api/session') as Promise<Session>,
+  signIn: (token: string) => ask('POST', '/api/session', { token }),
+  signOut: () => ask('DELETE', '/api/session'),
+  devices: () => get('/api/devices?limit=10000') as Promise<DevicePage>,
+  device: (id: string) => get(`/api/devices/${name(id)}`) as Promise<Described>,
+  windows: (limit: number) => get(`/api/windows?limit=${limit}`) as Promise<WindowPage>,
+  windowsOf: (id: string) => get(`/api/windows?limit=500&device=${name(id)}`) as Promise<WindowPage>,
+  commands: (device?: string) =>
+    get(`/api/commands?limit=100${device === undefined ? '' : `&device=${name(device)}`}`) as Promise<{
+      commands: CommandStatus[]
+    }>,
+  send: (request: { device: string; command: string; args?: unknown }) =>
+    ask('POST', '/api/commands', request) as Promise<CommandStatus>,
+  outbox: () => get('/api/outbox') as Promise<OutboxStatus>,
+  retry: (sink: string) => ask('POST', `/api/outbox/${name(sink)}/retry`),
+  skip: (sink: string) => ask('POST', `/api/outbox/${name(sink)}/skip`, {}) as Promise<{ skipped: number }>,
+  exportUrl: (sink: string) => `/api/outbox/${name(sink)}/export`,
+  audit: () => get('/api/audit') as Promise<Audit>,
+  deadLetters: () => get('/api/deadletters?limit=100') as Promise<DeadLetterPage>,
+  config: () => get('/api/config') as Promise<RunningConfig>,
+}

@@ -1,0 +1,57 @@
+/** Numbers with units, and times, as a person reads them. */
+import { texts } from './texts.ts'
+
+const plain = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 })
+const short = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 1 })
+const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' })
+const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' })
+
+export function count(n: number): string {
+  return n < 100_000 ? plain.format(n) : short.format(n)
+}
+
+/** Per second. */
+export function rate(n: number): string {
+  return n >= 100 ? count(Math.round(n)) : n.toFixed(n > 0 && n < 10 ? 1 : 0)
+}
+
+export function bytes(n: number): string {
+  let value = n
+  for (const unit of ['B', 'kB', 'MB', 'GB']) {
+    if (value < 1000) return `${value < 10 && unit !== 'B' ? value.toFixed(1) : Math.round(value)} ${unit}`
+    value /= 1000
+  }
+  return `${value.toFixed(1)} TB`
+}
+
+/** @param ms a span of time */
+export function span(ms: number): string {
+  const s = ms / 1000
+  if (s < 10) return `${Math.max(0, s).toFixed(1)} ${texts.seconds}`
+  if (s < 90) return `${Math.round(s)} ${texts.seconds}`
+  if (s < 5400) return `${Math.round(s / 60)} ${texts.minutes}`
+  if (s < 172_800) return `${Math.round(s / 3600)} ${texts.hours}`
+  return `${Math.round(s / 86_400)} ${texts.days}`
+}
+
+/** Whole seconds, so that a list does not flicker. */
+export function ago(ms: number): string {
+  return ms < 2000 ? texts.now : texts.ago(ms < 10_000 ? `${Math.floor(ms / 1000)} ${texts.seconds}` : span(ms))
+}
+
+export function time(iso: string): string {
+  const at = new Date(iso)
+  const today = Math.abs(Date.now() - at.getTime()) < 12 * 3_600_000
+  return Number.isNaN(at.getTime()) ? iso : (today ? clock : full).format(at)
+}
+
+/** Up to six significant digits. */
+export function value(v: unknown): string {
+  if (typeof v === 'number')
+    return Number.isInteger(v) && Math.abs(v) < 1e9 ? plain.format(v) : String(Number(v.toPrecision(6)))
+  return typeof v === 'string' ? v : (JSON.stringify(v) ?? '')
+}
+
+export function sum(of: Readonly<Record<string, number>>): number {
+  return Object.values(of).reduce((total, n) => total + n, 0)
+}

@@ -1,0 +1,116 @@
+/** The one connection on which news arrive, and the pace at which they are drawn. */
+import { useEffect, useState } from 'preact/hooks'
+import { api } from './api.ts'
+import {
+  createState,
+  takeAlert,
+  takeCommand,
+  takeDevices,
+  takeGap,
+  takeReading,
+  takeStatus,
+  takeWindow,
+} from './store.ts'
+
+export const state = createState()
+
+/** ms between two drawings. */
+const PACE = 100
+/** The gateway sends its status each second; after this long without a word what is shown is old, ms. */
+const STALE = 3500
+const DEVICES_EVERY = 10_000
+const RETRY = 2000
+
+const watchers = new Set<() => void>()
+let planned = false
+let drawn = 0
+
+/** Draws soon. */
+export function changed(): void {
+  if (planned) return
+  planned = true
+  setTimeout(() => requestAnimationFrame(draw), Math.max(0, drawn + PACE - performance.now()))
+}
+
+function draw(): void {
+  planned = false
+  drawn = performance.now()
+  for (const watcher of watchers) watcher()
+  // Measured to the end of the work that this drawing causes; read by the tests.
+  setTimeout(() => performance.measure('sluice:update', { start: drawn, end: performance.now() }))
+}
+
+/** Draws the component again whenever there is news. */
+export function useNews(): typeof state {
+  const [, again] = useState(0)
+  useEffect(() => {
+    const watcher = () => again((n) => n + 1)
+    watchers.add(watcher)
+    return () => void watchers.delete(watcher)
+  }, [])
+  return state
+}
+
+const TYPES = 'ready,status,reading,window,command,alert,gap,upstream'
+
+/** @param onRefused the session is over */
+export function connect(onRefused: () => void): () => void {
+  let source: EventSource | undefined
+  let ended = false
+  const hear = (type: string, take: (data: never) => void) =>
+    source?.addEventListener(type, (event) => {
+      state.heard = performance.now()
+      state.connection = 'live'
+      take(JSON.parse((event as MessageEvent<string>).data) as never)
+      changed()
+    })
+  const open = () => {
+    source = new EventSource(`/api/events?types=${TYPES}`)
+    hear('ready', () => void refresh())
+    hear('status', (data) => takeStatus(state, data))
+    hear('reading', (data) => takeReading(state, data))
+    hear('window', (data) => takeWindow(state, data))
+    hear('command', (data) => takeCommand(state, data))
+    hear('alert', (data) => takeAlert(state, data))
+    hear('gap', (data) => takeGap(state, data))
+    // The browser tries again by itself unless the gateway refused; then we look why.
+    source.onerror = () => {
+      if (source?.readyState === EventSource.CLOSED && !ended) void again()
+      changed()
+    }
+  }
+  const again = async () => {
+    try {
+      if (!(await api.session()).signedIn) return onRefused()
+    } catch {
+      // Not there: tried again below.
+    }
+    setTimeout(() => ended || open(), RETRY)
+  }
+  open()
+  const timers = [setInterval(judge, 1000), setInterval(() => void refresh(), DEVICES_EVERY)]
+  return () => {
+    ended = true
+    source?.close()
+    for (const timer of timers) clearInterval(timer)
+  }
+}
+
+/** Times grow older though nothing arrives. */
+function judge(): void {
+  if (performance.now() - state.heard > STALE) state.connection = 'stale'
+  changed()
+}
+
+/** Everything that only happened while nobody listened. */
+export async function refresh(): Promise<void> {
+  try {
+    const [devices, windows, { commands }] = await Promise.all([api.devices(), api.windows(1000), api.commands()])
+    takeDevices(state, devices)
+    for (const result of windows.results.toReversed()) takeWindow(state, result)
+    for (const command of commands.toReversed()) takeCommand(state, command)
+    changed()
+  } catch {
+    // The connection's state says it.
+  }
+}
