@@ -24,7 +24,8 @@ export interface SentReading extends SentRecord {
   readonly received: string
   readonly tags: Readonly<Record<string, string>>
   readonly fields: Readonly<Record<string, unknown>>
-  readonly analytics?: Readonly<Record<string, SentWindow>>
+  /** By window: the latest result of the reading's key, and of its type. */
+  readonly analytics?: Readonly<Record<string, { readonly key?: SentWindow; readonly type?: SentWindow }>>
 }
 
 export interface SentBatch {
