@@ -128,7 +128,10 @@ export const config = z
     timeout: duration().prefault('15s').describe('How long the other side may take to answer.'),
     queue: z.string().min(1).max(255).optional().describe('As a source: queue to consume.'),
     queueType: z.enum(['classic', 'quorum']).default('classic').describe('As a source: type of a declared queue.'),
-    declare: z.boolean().default(true).describe('Declare queue and exchange, durable. With false they must be there.'),
+    declare: z
+      .boolean()
+      .default(true)
+      .describe('Declare queue and exchange, durable, when they are missing. With false they must be there.'),
     bindings: z.array(binding).default([]).describe('As a source: what the queue is bound to.'),
     arguments: z
       .record(z.string().min(1), z.union([z.string(), z.number(), z.boolean()]))

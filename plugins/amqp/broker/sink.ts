@@ -10,6 +10,7 @@ import type { BrokerConfig } from '../config.ts'
 import { createDeadline, type Deadline } from '../deadline.ts'
 import { type Publish, publishBatch } from '../publish.ts'
 import { brokerName, endWithin, lostConnection, openConnection } from './connection.ts'
+import { declareExchange } from './topology.ts'
 
 interface Link {
   readonly model: ChannelModel
@@ -47,7 +48,7 @@ export function createBrokerSink(config: BrokerConfig, context: PluginContext): 
     channel.on('return', ({ properties }: Message) => to.returned.add(String(properties.messageId)))
     if (config.exchange !== '')
       await (config.declare
-        ? channel.assertExchange(config.exchange, 'topic', { durable: true })
+        ? declareExchange(to.model, channel, config.exchange, 'topic')
         : channel.checkExchange(config.exchange))
     to.failure = undefined
     return channel

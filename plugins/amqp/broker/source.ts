@@ -96,7 +96,7 @@ async function consume(
   const channel: Channel = await model.createChannel()
   channel.on('error', (cause) => fail(refusal(config, cause)))
   await channel.prefetch(config.prefetch)
-  await declareQueue(channel, config, queue)
+  await declareQueue(model, channel, config, queue)
   const deliveries = createDeliveries(channel, config, context, emit)
   channel.on('close', () => {
     deliveries.end()
