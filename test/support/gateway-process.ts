@@ -17,7 +17,10 @@ export interface GatewayProcess {
 export interface Site {
   readonly folder: string
   readonly data: string
-  start(): Promise<GatewayProcess>
+  /** What `run` and other commands need: `--config FILE --data DIRECTORY`. */
+  readonly args: readonly string[]
+  /** @param env further environment variables */
+  start(env?: Readonly<Record<string, string>>): Promise<GatewayProcess>
   configure(config: object): void
   remove(): void
 }
@@ -31,11 +34,13 @@ export function createSite(config: object): Site {
   const file = join(folder, 'sluice.yaml')
   const configure = (next: object) => writeFileSync(file, JSON.stringify(next))
   configure(config)
+  const args = ['--config', file, '--data', data]
   return {
     folder,
     data,
+    args,
     configure,
-    start: () => startGatewayProcess(['run', '--config', file, '--data', data]),
+    start: (env) => startGatewayProcess(['run', ...args], env),
     remove: () => rmSync(folder, { recursive: true, force: true }),
   }
 }
