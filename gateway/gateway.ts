@@ -201,6 +201,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
     gateway,
     version,
     config: loaded.file,
+    running: () => ({ values: loaded.effective, origins: loaded.origins }),
     data: storage.directory,
     clock,
     pipeline,

@@ -7,7 +7,16 @@ import type { DeadLetters } from './decode/dead-letters.ts'
 import type { Devices } from './decode/devices.ts'
 import { lastFields } from './devices.ts'
 import { BusyError } from './errors.ts'
-import type { Api, Audit, CommandStatus, DeviceStatus, OutboxSink, OutboxStatus, Status } from './http/api.ts'
+import type {
+  Api,
+  Audit,
+  CommandStatus,
+  DeviceStatus,
+  OutboxSink,
+  OutboxStatus,
+  RunningConfig,
+  Status,
+} from './http/api.ts'
 import type { Live } from './http/live.ts'
 import { matcher } from './http/pattern.ts'
 import type { Sources } from './ingest/sources.ts'
@@ -26,6 +35,8 @@ export interface ViewParts {
   readonly gateway: string
   readonly version: string
   readonly config: string | undefined
+  /** The config as it runs; asked each time, so that a reload shows. */
+  readonly running: () => Omit<RunningConfig, 'file'>
   readonly data: string
   readonly clock: Clock
   readonly pipeline: Pipeline
@@ -58,6 +69,7 @@ export function createView(parts: ViewParts): Api {
     trouble: parts.trouble,
     ready: parts.ready,
     status: () => ({ ...status(parts), started: iso(started), uptime: (clock.monotonic() - startedAt) / 1000 }),
+    config: () => ({ file: parts.config ?? null, ...parts.running() }),
     devices({ match, after, limit }) {
       const matches = match === undefined ? undefined : matcher(match)
       const all = [...devices.all()].filter((d) => d.last !== undefined && (!matches || matches(d.id, undefined)))

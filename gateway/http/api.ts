@@ -19,6 +19,7 @@ import type {
   OutboxSink,
   OutboxStatus,
   Readiness,
+  RunningConfig,
   SkipRequest,
   Status,
   WindowPage,
@@ -37,6 +38,8 @@ export interface Api {
   ready(): Readiness
   /** Everything but the stages, which the server works out of `numbers`. */
   status(): Omit<Status, 'stages'>
+  /** The config as it runs, secrets hidden. */
+  config(): RunningConfig
   devices(query: DeviceQuery): DevicePage
   device(id: string): DeviceStatus | undefined
   windows(query: WindowQuery): WindowPage

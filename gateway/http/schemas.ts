@@ -90,6 +90,14 @@ export const status = z
   })
   .describe('one screen of everything')
 
+export const runningConfig = z
+  .object({
+    file: z.string().nullable(),
+    values: z.unknown().describe('as a person would write it: defaults filled in, secrets hidden'),
+    origins: z.record(z.string(), z.enum(['default', 'file', 'env'])).describe('by dotted path, one per value'),
+  })
+  .describe('the config as it runs')
+
 export const device = z
   .object({
     id: z.string(),
@@ -338,6 +346,7 @@ export type Health = z.infer<typeof health>
 export type Readiness = z.infer<typeof readiness>
 export type StageStatus = z.infer<typeof stage>
 export type Status = z.infer<typeof status>
+export type RunningConfig = z.infer<typeof runningConfig>
 export type DeviceStatus = z.infer<typeof device>
 export type DeviceQuery = z.infer<typeof deviceQuery>
 export type DevicePage = z.infer<typeof devicePage>

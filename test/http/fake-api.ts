@@ -74,6 +74,7 @@ export function createFakeApi(clock: Clock): FakeApi {
         },
       ],
     }),
+    config: () => ({ file: null, values: { gateway: { id: 'site-7' } }, origins: { 'gateway.id': 'default' } }),
     devices: ({ match, limit }) => {
       const all = ['dvc3001', 'dvc3002'].filter((id) => match === undefined || id === match).map(fakeDevice)
       return { total: all.length, devices: all.slice(0, limit) }
