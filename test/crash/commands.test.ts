@@ -1,0 +1,111 @@
+/** Commands through `kill -9` at random moments, with a real MQTT device that remembers what it did. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { seeded } from '../../examples/random.ts'
+import { type Actuator, connectActuator } from '../commands/actuator.ts'
+import { createSite, type GatewayProcess } from '../support/gateway-process.ts'
+import { type Receiver, startReceiver } from './receiver.ts'
+
+const seed = Number(process.env.CRASH_SEED ?? 20261124)
+const CYCLES = 6
+const FINISH = 30_000
+const FINAL = ['acknowledged', 'failed', 'expired', 'unconfirmed', 'rejected']
+
+type Done = Map<string, { name: string; args: unknown }>
+
+/** Orders one command after the other until the gateway is gone; adds the ids that it promised to keep. */
+async function order(gateway: GatewayProcess, cycle: number, promised: Set<string>): Promise<void> {
+  for (let n = 0; ; n++) {
+    const id = `c${cycle}-${n}`
+    // Every fifth is for a device that never comes.
+    const device = n % 5 === 4 ? 'absent' : 'lamp'
+    try {
+      const response = await fetch(`http://127.0.0.1:${gateway.ports.http}/api/commands`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ id, device, command: 'on', deadline: '4s' }),
+      })
+      if (response.status === 202) promised.add(id)
+    } catch {
+      return
+    }
+  }
+}
+
+async function cycle(
+  gateway: GatewayProcess,
+  number: number,
+  state: { promised: Set<string>; done: Done; received: string[]; random: () => number },
+): Promise<void> {
+  const actuator = await connect(gateway, state.done)
+  const ordering = [order(gateway, number * 2, state.promised), order(gateway, number * 2 + 1, state.promised)]
+  // The moment of the crash is the experiment itself, so this waits for time.
+  await new Promise((resolve) => setTimeout(resolve, 100 + state.random() * 400))
+  await gateway.kill('SIGKILL')
+  await Promise.all(ordering)
+  await actuator.close()
+  state.received.push(...actuator.received)
+}
+
+function connect(gateway: GatewayProcess, done: Done): Promise<Actuator> {
+  return connectActuator(gateway.ports.mqtt ?? 0, 'lamp', { done })
+}
+
+/** States by command, in the order of their numbers. */
+function statesOf(receiver: Receiver): Map<string, string[]> {
+  const states = new Map<string, string[]>()
+  for (const [name, log] of receiver.logs) {
+    if (!name.startsWith('event')) continue
+    for (const record of [...log.values()].sort((a, b) => a.seq - b.seq)) {
+      if (record.kind !== 'command') continue
+      const id = String(record.id)
+      states.set(id, [...(states.get(id) ?? []), String(record.state)])
+    }
+  }
+  return states
+}
+
+function isDone(states: readonly string[] | undefined): boolean {
+  return FINAL.includes(states?.at(-1) ?? '')
+}
+
+test('through kill -9 no command is lost or done twice, and every one ends in a final state', {
+  timeout: 180_000,
+}, async (t) => {
+  t.diagnostic(`seed ${seed}; replay a failure with CRASH_SEED=${seed}`)
+  const receiver = await startReceiver()
+  const site = createSite({
+    gateway: { id: 'crash' },
+    mqtt: { listen: '127.0.0.1:0' },
+    http: { listen: '127.0.0.1:0' },
+    upstreams: { test: { http: { url: `http://127.0.0.1:${receiver.port}/` }, batch: { age: '50ms' } } },
+    log: { level: 'error' },
+  })
+  t.after(() => receiver.close())
+  t.after(() => site.remove())
+  const state = { promised: new Set<string>(), done: new Map(), received: [] as string[], random: seeded(seed) }
+  for (let number = 0; number < CYCLES; number++) await cycle(await site.start(), number, state)
+
+  const gateway = await site.start()
+  const actuator = await connect(gateway, state.done)
+  const deadline = performance.now() + FINISH
+  const open = () => [...state.promised].filter((id) => !isDone(statesOf(receiver).get(id)))
+  while (performance.now() < deadline && open().length > 0)
+    await Promise.race([receiver.next(), new Promise((resolve) => setTimeout(resolve, 200))])
+  await gateway.kill('SIGTERM')
+  await actuator.close()
+  state.received.push(...actuator.received)
+
+  const states = statesOf(receiver)
+  t.diagnostic(`${state.promised.size} promised, ${states.size} known upstream, ${state.done.size} done`)
+  assert.deepEqual(open(), [], 'some never ended')
+  assert.deepEqual(receiver.changed, [])
+  assert.equal(state.received.length, new Set(state.received).size, 'something was sent twice')
+  for (const [id, list] of states) {
+    const text = list.join(' ')
+    assert.match(text, /^accepted( sent)?( (acknowledged|expired|unconfirmed))?$/, `${id}: ${text}`)
+    if (list.includes('acknowledged')) assert.ok(state.done.has(id), `${id} was acknowledged and not done`)
+    if (!list.includes('sent')) assert.ok(!state.done.has(id), `${id} was done and never sent`)
+  }
+  assert.ok(state.promised.size > 50)
+})
