@@ -125,7 +125,10 @@ export async function subscribe(
     ready = resolve
   })
   let rest = ''
+  let ending = false
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    // It writes debug output from its signal handler, and then may write the line before it a second time.
+    if (ending) return
     const pieces = (rest + text).split('\n')
     rest = pieces.pop() ?? ''
     for (const piece of pieces) {
@@ -148,6 +151,7 @@ export async function subscribe(
     async end() {
       const ended = new Promise((resolve) => child.once('exit', resolve))
       if (child.exitCode !== null) return
+      ending = true
       child.kill()
       await ended
     },
