@@ -22,7 +22,7 @@ import { createLive, type Live } from './http/live.ts'
 import { type HttpServer, startHttp } from './http/server.ts'
 import { createEmit, Settler } from './ingest/emit.ts'
 import { Intake, type SourceState } from './ingest/intake.ts'
-import { createSources } from './ingest/sources.ts'
+import { createSources, type Sources } from './ingest/sources.ts'
 import { createCheckpointing } from './journal/checkpointing.ts'
 import type { Durability } from './journal/journal.ts'
 import { recover } from './journal/recovery.ts'
@@ -272,7 +272,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
       void journal.log.retain({ maxBytes, keepFrom, ...(maxAge === undefined ? {} : { maxAge }) })
     }),
   ]
-  await settled()
+  await portsKnown(sources, clock)
   ports = { ...ports, ...sources.ports() }
   await writeRuntime(storage.directory, runtimeOf(ports, http, secret, clock))
   ready = true
@@ -318,9 +318,14 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
   }
 }
 
-/** Lets sources that listen at once say where. */
-async function settled(): Promise<void> {
-  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve))
+/** How long the ready line waits for sources that listen to say where, ms, and how often they are asked. */
+const PORTS_WITHIN = 1000
+const PORTS_EVERY = 10
+
+/** Resolves when every source that listens does; one that cannot keeps nobody waiting for long. */
+async function portsKnown(sources: Sources, clock: Clock): Promise<void> {
+  const deadline = clock.monotonic() + PORTS_WITHIN
+  while (!sources.portsKnown() && clock.monotonic() < deadline) await clock.sleep(PORTS_EVERY)
 }
 
 async function openLookups({ config, resolve }: Loaded, clock: Clock, log: Log): Promise<Record<string, LookupTable>> {

@@ -11,6 +11,7 @@ import { parseDuration } from './config/duration.ts'
 import { startGateway } from './gateway.ts'
 import { auditData } from './journal/audit.ts'
 import type { Log } from './logging.ts'
+import { loadPluginFile } from './plugin-file.ts'
 
 // Set by the build.
 const version = process.env.SLUICE_VERSION ?? '0.0.0-source'
@@ -18,7 +19,7 @@ const version = process.env.SLUICE_VERSION ?? '0.0.0-source'
 const actions: Actions<Configuration> = {
   version,
   clock: systemClock,
-  load: (choice, env) => loadConfiguration(choice, env, { plugins }),
+  load: (choice, env) => loadConfiguration(choice, env, { plugins, loadPlugin: loadPluginFile }),
   parseDuration,
   startGateway: ({ loaded, clock, log }) => start(loaded, clock, log),
   runDemo: async (options, terminal) => {

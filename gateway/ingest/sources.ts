@@ -18,6 +18,8 @@ export interface RunningSource {
   readonly plugin: string
   readonly runner: SourceRunner | undefined
   readonly commander: Commander | undefined
+  /** It may have ports. */
+  readonly listens: boolean
 }
 
 export interface Sources {
@@ -25,6 +27,8 @@ export interface Sources {
   list(): readonly RunningSource[]
   /** Ports by source name; a source with several says which. */
   ports(): Readonly<Record<string, number>>
+  /** Every source that listens has said where, or has failed. */
+  portsKnown(): boolean
   stop(): Promise<void>
 }
 
@@ -33,7 +37,7 @@ export function createSources(configs: Readonly<Record<string, SourceConfig>>, p
   const running = Object.entries(configs).map(([name, config]): RunningSource => {
     const { source, commander } = host.create(name, config.plugin, config.options)
     const runner = source && createSourceRunner({ name }, { source, emit: emit(name, config.durability), clock, log })
-    return { name, plugin: config.plugin, runner, commander }
+    return { name, plugin: config.plugin, runner, commander, listens: source?.ports !== undefined }
   })
   return {
     start() {
@@ -41,10 +45,16 @@ export function createSources(configs: Readonly<Record<string, SourceConfig>>, p
     },
     list: () => running,
     ports: () => Object.fromEntries(running.flatMap(({ name, runner }) => portsOf(name, runner))),
+    portsKnown: () => running.every(({ listens, runner }) => !listens || isKnown(runner)),
     stop: async () => {
       await Promise.all(running.map(({ runner }) => runner?.stop()))
     },
   }
+}
+
+function isKnown(runner: SourceRunner | undefined): boolean {
+  const status = runner?.status()
+  return status === undefined || status.state === 'waiting' || Object.keys(status.ports).length > 0
 }
 
 function portsOf(name: string, runner: SourceRunner | undefined): [string, number][] {
