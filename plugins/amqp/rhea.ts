@@ -36,6 +36,8 @@ export function takeBytes(session: Session): void {
   const { incoming } = session as unknown as { readonly incoming: Incoming }
   const original = incoming.on_transfer.bind(incoming)
   incoming.on_transfer = (frame, receiver) => {
+    // The library would take it, and only complain on standard error.
+    if ((receiver as unknown as { readonly credit: number }).credit <= 0) throw new Error('a message without credit')
     frame.performative.message_format = UNDECODED
     original(frame, receiver)
   }
@@ -58,4 +60,10 @@ export function addressOf(terminus: { readonly address?: unknown } | undefined):
 /** What we say of a source or target in return; the library's types know none without an address. */
 export function terminus(address: string | undefined): { address: string } {
   return (address === undefined ? {} : { address }) as { address: string }
+}
+
+/** Tells the peer how large a message may be, in bytes; to be called before the link is answered. */
+export function limitMessages(receiver: Receiver, bytes: number): void {
+  const { local } = receiver as unknown as { readonly local: { readonly attach: { max_message_size: number } } }
+  local.attach.max_message_size = bytes
 }

@@ -6,7 +6,7 @@
 import type { Connection, Delivery, EventContext, Receiver } from 'rhea'
 import type { Emit, Message, PluginContext } from '../../../gateway/plugin.ts'
 import type { ListenConfig } from '../config.ts'
-import { addressOf, arrivalOf, flush, terminus } from '../rhea.ts'
+import { addressOf, arrivalOf, flush, limitMessages, terminus } from '../rhea.ts'
 import type { CommandLinks } from './commands.ts'
 import { type Arrival, readMessage } from './message.ts'
 import type { Identity, Users } from './users.ts'
@@ -36,8 +36,6 @@ interface Link {
   readonly identity: Identity
   /** Topic of messages that name none. */
   readonly address: string | undefined
-  /** What the peer may still send. */
-  credit: number
   /** Credit to be given back. */
   owed: number
 }
@@ -62,7 +60,6 @@ export function createIntake(parts: IntakeParts): Intake {
     link.owed++
     if (link.owed < refill) return
     link.receiver.add_credit(link.owed)
-    link.credit += link.owed
     link.owed = 0
   }
 
@@ -111,7 +108,6 @@ export function createIntake(parts: IntakeParts): Intake {
   const take = (link: Link, context: EventContext) => {
     const arrival = arrivalOf(context)
     if (!arrival) return
-    if (link.credit-- <= 0) throw new Error('a message without credit')
     const { delivery, bytes } = arrival
     const read = readMessage(bytes)
     const topic = topicOf(read, link)
@@ -148,9 +144,10 @@ export function createIntake(parts: IntakeParts): Intake {
       const { connection } = receiver
       const address = addressOf(receiver.target)
       const source = addressOf(receiver.source)
-      const link: Link = { receiver, connection, identity, address, credit: config.credit, owed: 0 }
+      const link: Link = { receiver, connection, identity, address, owed: 0 }
       receiver.set_target(terminus(address))
       receiver.set_source(terminus(source))
+      limitMessages(receiver, config.maxMessage)
       receiver.on('message', (event: EventContext) => take(link, event))
       receiver.add_credit(config.credit)
     },

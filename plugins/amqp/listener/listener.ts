@@ -165,6 +165,8 @@ function converse(
     max_frame_size: FRAME,
     channel_max: MAX_SESSIONS - 1,
     reconnect: false,
+    // Links without a target; some clients use them only when told so.
+    offered_capabilities: ['ANONYMOUS-RELAY'],
     session_buffer_size: 4096,
   }
   const container = running.rhea.create_container({ id: `sluice-${context.gateway}` })
