@@ -5,6 +5,8 @@ import type { Clock } from './clock.ts'
 const PAUSES = [60_000, 300_000, 900_000, 3_600_000] as const
 /** A failure that did not occur for this long is news again, ms. */
 const FORGOTTEN_AFTER = 1_800_000
+/** Failures remembered; the one said longest ago goes first. A stranger can invent as many as he likes. */
+const MAX_CODES = 1_000
 
 export interface Complaint {
   /** Calls `say` unless this failure was said lately; `again` counts how often it was not. */
@@ -35,6 +37,8 @@ export function createComplaint(clock: Clock): Complaint {
       }
       const times = known?.times ?? 0
       const pause = PAUSES[Math.min(times, PAUSES.length - 1)] as number
+      said.delete(code)
+      if (said.size >= MAX_CODES) said.delete(said.keys().next().value ?? '')
       said.set(code, { times: times + 1, nextAt: now + pause, lastSeen: now, silent: 0 })
       open = true
       say(known?.silent ?? 0)

@@ -36,11 +36,15 @@ export function installPeers() {
   spawnSync('apt-get', ['update', '-qq'], { stdio: ['ignore', 'ignore', 'inherit'], env })
   const all = apt(missing, env)
   if (all.status === 0) return
-  for (const name of missing) if (apt([name], env).status !== 0) say(`could not install ${name}: tests against it are skipped`)
+  for (const name of missing)
+    if (apt([name], env).status !== 0) say(`could not install ${name}: tests against it are skipped`)
 }
 
 function apt(names, env) {
-  return spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...names], { stdio: ['ignore', 'ignore', 'inherit'], env })
+  return spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...names], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env,
+  })
 }
 
 /** The tests start their peers themselves; in a container Debian's packages must not start them as services. */

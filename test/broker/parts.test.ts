@@ -123,6 +123,6 @@ test('a thing is logged at once, then at a falling rate with its count', async (
   }
   assert.deepEqual(
     log.lines.map(({ fields }) => fields.times ?? 1),
-    [1, 10, 20, 40, 80, 160],
+    [1, 10, 50, 150],
   )
 })
