@@ -53,7 +53,7 @@ test('without a file the defaults run, on loopback only', async () => {
     commit: '20ms',
     compress: 'auto',
     segment: '8MB',
-    buffer: '32MB',
+    buffer: '8MB',
   })
 })
 
