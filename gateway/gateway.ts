@@ -15,6 +15,7 @@ import { createDashboard } from './dashboard/dashboard.ts'
 import { createDeadLetters } from './decode/dead-letters.ts'
 import { createDevices } from './decode/devices.ts'
 import { type LookupTable, openLookup } from './decode/lookup.ts'
+import type { SluiceError } from './errors.ts'
 import { flowOf, sameFlow } from './flow.ts'
 import { brokerOptions, httpToken, laneOf } from './front.ts'
 import type { Api } from './http/api.ts'
@@ -82,6 +83,8 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
   const { journal, outbox, settings } = storage
   const gateway = config.gateway.id
   const notices: string[] = []
+  /** Parts of the config that changed since the start and wait for the next one. */
+  let restarts: readonly string[] = []
   let ready = false
 
   const live = createLive(clock)
@@ -216,7 +219,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
     commands: commands.stage,
     broker: () => broker,
     ports: () => ports,
-    notices: () => notices,
+    notices: () => [...notices, ...restarts],
     ready: () => (ready ? { ready } : { ready, reason: 'starting or stopping' }),
     trouble: storage.trouble,
     telemetry: telemetryOf(pipeline, createEmit(intake, httpSource, clock, settler)),
@@ -284,17 +287,26 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
     api,
     async reload(next) {
       const plan = planReload(loaded.config, next.config)
-      for (const { path, reason } of plan.restart) {
-        const text = `${path} needs a restart: ${reason}`
-        notices.push(text)
-        log.warn({ path }, text)
+      // What can fail comes first: a config that can't be used changes nothing.
+      const nextToken = await httpToken(next)
+      const tables = plan.apply.includes('lookups') ? await openLookups(next, clock, log) : undefined
+      try {
+        await running.reload(mqttOptions(next))
+      } catch (error) {
+        closeLookups(tables ?? {})
+        throw error
       }
-      await running.reload(mqttOptions(next))
-      token = await httpToken(next)
+      restarts = planReload(parts.loaded.config, next.config).restart.map(({ path, reason }) => {
+        const text = `${path} needs a restart: ${reason}`
+        log.warn({ path }, text)
+        return text
+      })
+      token = nextToken
       loaded = next
-      await closeLookups(lookups)
-      Object.assign(lookups, await openLookups(next, clock, log))
-      if (!sameFlow(pipeline.flow, flowOf(next.config)) || plan.apply.includes('lookups')) {
+      // The decoder holds on to its tables until there is another flow.
+      if (tables) exchangeLookups(lookups, tables)
+      else for (const table of Object.values(lookups)) await table.refresh()
+      if (!sameFlow(pipeline.flow, flowOf(next.config)) || tables) {
         intake.control({ type: 'flow', flow: flowOf(next.config) })
       }
       await upstreams.reload(next.config.upstreams)
@@ -311,7 +323,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
       intake.flushDrops(taking)
       await checkpointing.now()
       await upstreams.stop()
-      await closeLookups(lookups)
+      closeLookups(lookups)
       await storage.close()
       await removeRuntime(storage.directory)
     },
@@ -330,18 +342,21 @@ async function portsKnown(sources: Sources, clock: Clock): Promise<void> {
 
 async function openLookups({ config, resolve }: Loaded, clock: Clock, log: Log): Promise<Record<string, LookupTable>> {
   const tables: Record<string, LookupTable> = {}
-  for (const [name, table] of Object.entries(config.lookups)) {
-    tables[name] = await openLookup({
-      name,
-      path: resolve(table.file),
-      key: table.key,
-      format: table.format,
-      delimiter: table.delimiter,
-      clock,
-      report: (error) => log.warn({ stage: 'decode', code: error.code }, error.message),
-    })
+  const report = (error: SluiceError) => log.warn({ stage: 'decode', code: error.code }, error.message)
+  try {
+    for (const [name, { file, ...table }] of Object.entries(config.lookups))
+      tables[name] = await openLookup({ name, path: resolve(file), ...table, clock, report })
+  } catch (error) {
+    closeLookups(tables)
+    throw error
   }
   return tables
+}
+
+function exchangeLookups(old: Record<string, LookupTable>, next: Readonly<Record<string, LookupTable>>): void {
+  closeLookups(old)
+  for (const name of Object.keys(old)) delete old[name]
+  Object.assign(old, next)
 }
 
 function closeLookups(tables: Readonly<Record<string, LookupTable>>): void {

@@ -123,3 +123,35 @@ test('SIGHUP: a window that is taken out closes early, and is heard of no more',
   await upstream.inbox.until('the one that stays', () => windowsOf('kept', 'd').length === 2)
   assert.equal(windowsOf('third', 'd').length, 1)
 })
+
+test('SIGHUP: a config that names files which are not there changes nothing', async () => {
+  const fourth = { kept: KEPT, fourth: { tumbling: '10s', by: ['device'] } }
+  site.configure(config(fourth, { lookups: { places: { file: 'places.csv' } }, mqtt: { listen: '127.0.0.1:1' } }))
+  const lines = await reload(REFUSED)
+  assert.match(lines.find(({ msg }) => msg.startsWith(REFUSED))?.msg ?? '', /places/)
+  assert.ok(
+    lines.every(({ path }) => path === undefined),
+    'nothing is said to need a restart',
+  )
+  site.configure(config(fourth, { http: { listen: '127.0.0.1:0', tokenFile: 'token' } }))
+  await reload(REFUSED)
+  await report('e', 0, 11)
+  await upstream.inbox.until('the window that stays', () => windowsOf('kept', 'e').length === 1)
+  assert.equal(windowsOf('fourth', 'e').length, 0)
+})
+
+test('SIGHUP: a lookup table is read again, each time', async () => {
+  const places = (text: string) => writeFileSync(join(site.folder, 'places.csv'), `serial,place\n${text}\n`)
+  const other = {
+    lookups: { places: { file: 'places.csv' } },
+    decode: [{ topic: 'telemetry/{device}', time: 't', lookup: [{ table: 'places', by: 'device', add: ['place'] }] }],
+  }
+  const windows = { kept: KEPT, placed: { tumbling: '1s', by: ['device', 'place'] } }
+  for (const [i, place] of ['attic', 'cellar', 'balcony on the second floor'].entries()) {
+    places(`f,${place}`)
+    site.configure(config(windows, other))
+    await reload(RELOADED)
+    await report('f', i * 2, i * 2 + 2)
+    await upstream.inbox.until(place, () => windowsOf('placed', 'f').some(({ key }) => key.place === place))
+  }
+})
