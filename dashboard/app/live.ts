@@ -5,6 +5,7 @@ import {
   createState,
   takeAlert,
   takeCommand,
+  takeDescriptions,
   takeDevices,
   takeGap,
   takeReading,
@@ -66,7 +67,7 @@ export function connect(onRefused: () => void): () => void {
     })
   const open = () => {
     source = new EventSource(`/api/events?types=${TYPES}`)
-    hear('ready', () => void refresh())
+    hear('ready', () => void refresh().then(describe))
     hear('status', (data) => takeStatus(state, data))
     hear('reading', (data) => takeReading(state, data))
     hear('window', (data) => takeWindow(state, data))
@@ -100,6 +101,15 @@ export function connect(onRefused: () => void): () => void {
 function judge(): void {
   if (performance.now() - state.heard > STALE) state.connection = 'stale'
   changed()
+}
+
+async function describe(): Promise<void> {
+  try {
+    takeDescriptions(state, await api.config())
+    changed()
+  } catch {
+    // Devices go by their ids then.
+  }
 }
 
 /** Everything that only happened while nobody listened. */

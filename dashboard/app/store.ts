@@ -5,7 +5,7 @@
 
 import type { ReadingEvent } from '../../gateway/http/live.ts'
 import type { AlertRecord, CommandRecord, GapRecord } from '../../gateway/record.ts'
-import type { CommandStatus, Described, DevicePage, Status, WindowPage } from './api.ts'
+import type { CommandStatus, Described, DevicePage, RunningConfig, Status, WindowPage } from './api.ts'
 
 export type WindowResult = WindowPage['results'][number]
 
@@ -107,10 +107,7 @@ export function takeDevices(state: State, page: DevicePage): void {
     const row = rowOf(state, device.id)
     const received = Date.parse(device.received)
     const newer = received > row.received
-    row.room = device.room
-    row.name = device.name
-    row.units = device.units
-    row.commands = device.commands
+    describe(row, device)
     row.readings = Math.max(row.readings, device.readings)
     if (!newer) continue
     row.source = device.source
@@ -118,6 +115,21 @@ export function takeDevices(state: State, page: DevicePage): void {
     row.fields = device.fields
     pushTrend(row)
   }
+}
+
+type Description = Pick<Described, 'name' | 'room' | 'units' | 'commands'>
+
+/** What the config says of devices, also of those that have not spoken yet. */
+export function takeDescriptions(state: State, { values }: RunningConfig): void {
+  const { devices = {} } = (values ?? {}) as { devices?: Readonly<Record<string, Description>> }
+  for (const [id, description] of Object.entries(devices)) describe(rowOf(state, id), description)
+}
+
+function describe(row: DeviceRow, { name, room, units, commands }: Description): void {
+  row.name = name ?? row.name
+  row.room = room ?? row.room
+  row.units = units ?? row.units
+  row.commands = commands ?? row.commands
 }
 
 export function takeWindow(state: State, record: WindowResult): void {
@@ -145,9 +157,10 @@ export function takeGap(state: State, record: GapRecord): void {
 
 export function takeCommand(state: State, record: CommandRecord | CommandStatus): void {
   const known = state.commands.get(record.id)
-  const first = known ?? { created: record.time, deadline: record.time }
-  if (known && known.time > record.time) return
-  state.commands.set(record.id, { ...first, ...record })
+  const first = { created: record.time, deadline: record.time }
+  // News overtake the answer to a request, but lack its arguments.
+  const newer = known === undefined || known.time <= record.time
+  state.commands.set(record.id, newer ? { ...first, ...known, ...record } : { ...record, ...known })
   const [oldest] = state.commands.keys()
   if (state.commands.size > EVENTS && oldest !== undefined) state.commands.delete(oldest)
 }

@@ -127,8 +127,8 @@ export const texts = {
     when: 'When',
     state: 'State',
     states: {
-      accepted: 'pending',
-      sent: 'sent',
+      accepted: 'pending…',
+      sent: 'sent…',
       acknowledged: 'done',
       failed: 'failed',
       expired: 'expired',
@@ -182,6 +182,7 @@ export const texts = {
     classes: 'Kept on disk',
     class: 'Class',
     waiting: 'Waiting',
+    records: 'Records',
     bytes: 'Size',
     oldest: 'Oldest',
     rate: 'Taken',

@@ -44,15 +44,15 @@ export function DevicePage({ id }: { id: string }) {
       <p class="crumb">
         <a href="#/devices">← {texts.devices.back}</a>
       </p>
-      <h1>{device?.name ?? id}</h1>
-      {!device && !row && error && <p class="quiet">{texts.devices.unknown(id)}</p>}
+      <h1>{row?.name ?? id}</h1>
+      {!device && !row?.received && error && <p class="quiet">{texts.devices.unknown(id)}</p>}
       <section class="card facts">
         <dl>
           {Object.entries(fields).map(([field, v]) => (
             <div key={field}>
               <dt>{field}</dt>
               <dd>
-                <b>{value(v)}</b> {device?.units?.[field]}
+                <b>{value(v)}</b> {row?.units?.[field]}
               </dd>
             </div>
           ))}
@@ -61,15 +61,15 @@ export function DevicePage({ id }: { id: string }) {
           <p class="quiet">
             {texts.devices.received} <When at={new Date(row?.received || device.received).toISOString()} /> ·{' '}
             {texts.devices.source} {device.source} · {texts.devices.readings} {count(row?.readings ?? device.readings)}
-            {device.room && ` · ${texts.devices.room} ${device.room}`}
+            {row?.room && ` · ${texts.devices.room} ${row.room}`}
             {Object.entries(device.tags).map(([tag, text]) => ` · ${tag} ${text}`)}
           </p>
         )}
       </section>
-      {device && declared(device).length > 0 && (
+      {row && declared(row).length > 0 && (
         <section class="card">
           <h2>{texts.pages.control}</h2>
-          <Controls device={device} />
+          <Controls device={row} />
         </section>
       )}
       <div class="charts">

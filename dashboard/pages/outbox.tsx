@@ -33,7 +33,7 @@ export function Outbox() {
           </h2>
           <Table
             label={texts.outbox.classes}
-            heads={[texts.outbox.class, `#${texts.outbox.bytes}`, `#${texts.outbox.waiting}`]}
+            heads={[texts.outbox.class, `#${texts.outbox.bytes}`, `#${texts.outbox.records}`]}
           >
             {data.classes.map((one) => (
               <tr key={one.class}>

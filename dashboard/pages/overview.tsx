@@ -11,8 +11,8 @@ import { Values } from '../parts/values.tsx'
 import { When } from '../parts/when.tsx'
 
 export function Overview() {
-  const { status, flow, latest, spared, devices } = useNews()
-  const fresh = status !== undefined && status.devices === 0 && devices.size === 0
+  const { status, flow, latest, spared } = useNews()
+  const fresh = status !== undefined && status.devices === 0 && latest.length === 0
   return (
     <>
       <h1>{texts.pages.overview}</h1>

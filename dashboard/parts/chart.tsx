@@ -45,7 +45,7 @@ export function Chart({ label, times, lines, band = false }: ChartParts) {
   useEffect(() => plot.current?.setData([[...times], ...lines.map((line) => [...line.values])]))
   const last = lines.map((line) => `${line.label} ${line.values.findLast((one) => one !== null) ?? '–'}`).join(', ')
   return (
-    <figure class="chart">
+    <figure class={times.length < 2 ? 'chart bare' : 'chart'}>
       <div ref={box} class="plot" role="img" aria-label={`${label}: ${last}`} />
       {times.length < 2 && <p class="quiet waiting">{texts.chart.noData}</p>}
     </figure>
