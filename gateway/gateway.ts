@@ -9,13 +9,14 @@ import { createSecret, removeRuntime, writeRuntime } from './cli/runtime.ts'
 import type { Clock } from './clock.ts'
 import { openCommands } from './commands/open.ts'
 import { STAGE as COMMANDS } from './commands/stage.ts'
+import { createComplaint } from './complaint.ts'
 import type { Loaded } from './config/load.ts'
 import { planReload } from './config/reload.ts'
 import { createDashboard } from './dashboard/dashboard.ts'
 import { createDeadLetters } from './decode/dead-letters.ts'
 import { createDevices } from './decode/devices.ts'
 import { type LookupTable, openLookup } from './decode/lookup.ts'
-import type { SluiceError } from './errors.ts'
+import { reasonOf, type SluiceError } from './errors.ts'
 import { flowOf, sameFlow } from './flow.ts'
 import { brokerOptions, httpToken, laneOf } from './front.ts'
 import type { Api } from './http/api.ts'
@@ -27,14 +28,17 @@ import { createSources, type Sources } from './ingest/sources.ts'
 import { createCheckpointing } from './journal/checkpointing.ts'
 import type { Durability } from './journal/journal.ts'
 import { recover } from './journal/recovery.ts'
+import { codeOf } from './log/files.ts'
 import type { Log } from './logging.ts'
 import type { Onlooker, RecordOutput } from './pipeline.ts'
 import { createPluginHost } from './plugin-host.ts'
 import { createShapes } from './reading.ts'
 import type { AlertRecord, CommandRecord, GapRecord } from './record.ts'
 import { openStorage, type Storage } from './storage.ts'
+import { clockIsRight, createTimeSync } from './time-sync.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
 import { createView, telemetryOf } from './view.ts'
+import { within } from './within.ts'
 
 export interface GatewayParts {
   readonly loaded: Loaded
@@ -56,6 +60,12 @@ export interface Gateway {
 const RESULT_PATIENCE = 50
 /** How often the clock may close windows, and drops are recorded, ms. */
 const TICK = 100
+/** How long the start waits for its checkpoint: not for ever on a disk that is full, ms. */
+const START_WITHIN = 5000
+/** How long the stop waits for a disk, ms. */
+const FLUSH_WITHIN = 1000
+const UNSYNCED_NOTICE =
+  'the clock of this machine is not set: readings without a time of their own wait until it is, and are then counted with their true time'
 /** How often room on the disk is looked after, ms. */
 const HOUSEKEEPING = 1000
 
@@ -109,6 +119,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
     host,
     clock,
     log: log.child({ stage: 'upstream' }),
+    maxPause: config.outbox.retry.max,
     onState: (status) =>
       live.upstream({
         name: status.name,
@@ -156,6 +167,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
     restoreStages: (stages) => commands.stage.restore(stages[COMMANDS]),
   })
   const { pipeline } = recovered
+  const time = createTimeSync(clock, () => clockIsRight(clock), pipeline.held.last)
   if (recovered.entries > 0) {
     const { entries, skipped, differences } = recovered
     log.info({ stage: 'journal', entries, skipped, differences }, `replayed ${entries} journal entries`)
@@ -163,7 +175,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
   pipeline.live = true
 
   const blocked = () => outbox.full('result') || outbox.full('event') || outbox.full('reading')
-  const intake = new Intake({ journal, pipeline, synced: () => true, blocked })
+  const intake = new Intake({ journal, pipeline, time, blocked })
   outbox.onRoom(() => intake.checkRoom())
   journal.onDurable((durable) => {
     const urgent = eventsWait
@@ -186,6 +198,18 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
   const sources = createSources(config.sources, { host, clock, log: log.child({ stage: 'ingest' }), emit })
   if (storage.crashed) recordUnjournaled(intake, taking, clock, storage)
   recordLost(intake, storage)
+  if (recovered.begunAnew) {
+    const now = clock.now()
+    intake.control({ type: 'gap', source: 'journal', reason: 'damage', count: 'unknown', from: now, to: now })
+  }
+  const lookAtTime = () => {
+    const offset = time.synced ? undefined : time.offset()
+    if (offset === undefined || !intake.control({ type: 'synced', offset, now: clock.now() })) return
+    time.done()
+    log.info({ offset }, `the clock is right now: it was behind by ${Math.round(offset / 1000)} s`)
+  }
+  lookAtTime()
+  if (!time.synced) log.warn({ now: new Date(clock.now()).toISOString() }, UNSYNCED_NOTICE)
 
   const checkpointing = createCheckpointing({
     journal,
@@ -197,7 +221,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
     clock,
     log: log.child({ stage: 'journal' }),
   })
-  await checkpointing.now()
+  await within(clock, START_WITHIN, checkpointing.now())
 
   let ports: Record<string, number> = {}
   const api = createView({
@@ -219,7 +243,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
     commands: commands.stage,
     broker: () => broker,
     ports: () => ports,
-    notices: () => [...notices, ...restarts],
+    notices: () => [...notices, ...restarts, ...(time.synced ? [] : [UNSYNCED_NOTICE])],
     ready: () => (ready ? { ready } : { ready, reason: 'starting or stopping' }),
     trouble: storage.trouble,
     telemetry: telemetryOf(pipeline, createEmit(intake, httpSource, clock, settler)),
@@ -261,6 +285,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
   upstreams.start()
   const timers = [
     clock.every(TICK, () => {
+      lookAtTime()
       const tick = pipeline.windows.due(clock.now(), clock.monotonic(), pipeline.entry)
       if (tick) intake.control({ type: 'tick', tick })
       intake.checkRoom()
@@ -270,14 +295,30 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
     clock.every(HOUSEKEEPING, () => {
       checkpointing.look()
       recordLost(intake, storage)
-      const { maxBytes, maxAge } = config.journal
+      if (!known) void makeKnown()
+      const { maxAge } = config.journal
       const keepFrom = storage.checkpoints.oldest + 1
+      // Messages that are in a checkpoint are kept for people alone: on a full disk the older half goes.
+      const maxBytes = storage.full() ? journal.log.bytes / 2 : config.journal.maxBytes
       void journal.log.retain({ maxBytes, keepFrom, ...(maxAge === undefined ? {} : { maxAge }) })
     }),
   ]
   await portsKnown(sources, clock)
   ports = { ...ports, ...sources.ports() }
-  await writeRuntime(storage.directory, runtimeOf(ports, http, secret, clock))
+  // Without it the command line finds no gateway, but the gateway runs all the same.
+  let known = false
+  const makeKnown = async () => {
+    try {
+      await writeRuntime(storage.directory, runtimeOf(ports, http, secret, clock))
+      known = true
+    } catch (error) {
+      unknown.raise(codeOf(error), () =>
+        log.warn({ reason: reasonOf(error) }, 'cannot write runtime.json: the command line does not find this gateway'),
+      )
+    }
+  }
+  const unknown = createComplaint(clock)
+  await makeKnown()
   ready = true
 
   return {
@@ -317,15 +358,16 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
       for (const timer of timers) timer.cancel()
       commands.stage.stop()
       await Promise.all([running.quiesce(), sources.stop()])
-      await journal.flush()
+      // A disk in trouble takes nothing: what it has not is not acknowledged.
+      const flushed = await within(clock, FLUSH_WITHIN, journal.flush())
       settler.abandon()
       await Promise.all([http.stop(), running.close()])
       intake.flushDrops(taking)
-      await checkpointing.now()
+      if (flushed) await within(clock, FLUSH_WITHIN, checkpointing.now())
       await upstreams.stop()
       closeLookups(lookups)
       await storage.close()
-      await removeRuntime(storage.directory)
+      await removeRuntime(storage.directory).catch(() => undefined)
     },
   }
 }

@@ -18,10 +18,17 @@ import { rememberReading } from './devices.ts'
 import { DecodeError } from './errors.ts'
 import type { Flow } from './flow.ts'
 import type { Control, ShownTime } from './journal/entry.ts'
+import { HeldReadings, type HeldState } from './journal/held.ts'
 import { addLoss, createSourceLedger, type SourceLedger } from './journal/ledger.ts'
 import { fieldsOf, NO_TAGS, type Reading, type Shape } from './reading.ts'
 import type { GapRecord, Outgoing, ReadingRecord, RecordClass, WindowRecord } from './record.ts'
-import { createWindowStage, type Tick, type WindowDefinition, type WindowStage } from './window/stage.ts'
+import {
+  createWindowStage,
+  type Tick,
+  type WindowDefinition,
+  type WindowLedgerRow,
+  type WindowStage,
+} from './window/stage.ts'
 
 /** Where records go. The outbox; nowhere, in an audit. */
 export interface RecordOutput {
@@ -68,6 +75,10 @@ export interface PipelineState {
   readonly sources: readonly string[]
   readonly ledgers: readonly SourceLedger[]
   readonly flow: Flow
+  /** Ledgers of windows that left the config, or were changed. */
+  readonly displaced?: readonly WindowLedgerRow[]
+  /** Readings that wait for the clock to be right. */
+  readonly held?: HeldState | undefined
 }
 
 export const DEAD_LETTER = -1
@@ -91,6 +102,10 @@ export class Pipeline {
   readonly #routes = new Map<string, Route | null>()
   readonly #ledgers = new Map<string, SourceLedger>()
   readonly #sources: string[] = []
+  readonly #displaced = new Map<string, WindowLedgerRow>()
+  readonly #held = new HeldReadings()
+  /** The message that is being processed was stamped by a clock that may be wrong. */
+  #unsynced = false
   readonly #flowListeners: (() => void)[] = []
   readonly #onReading: (reading: Reading) => void
 
@@ -170,6 +185,7 @@ export class Pipeline {
   ): number {
     this.entry = entry
     this.refusal = undefined
+    this.#unsynced = !synced
     ledger.messages++
     ledger.bytes += end - start
     try {
@@ -226,6 +242,7 @@ export class Pipeline {
         for (const watcher of this.parts.watchers) watcher.fact?.(control.stage, control.fact, entry, this.live)
         return
       case 'synced':
+        this.#synced(control.offset)
         return
     }
   }
@@ -251,7 +268,14 @@ export class Pipeline {
   }
 
   state(): PipelineState {
-    return { sources: [...this.#sources], ledgers: this.ledgers(), flow: this.flow }
+    const held = this.#held.state()
+    return {
+      sources: [...this.#sources],
+      ledgers: this.ledgers(),
+      flow: this.flow,
+      displaced: [...this.#displaced.values()],
+      ...(held ? { held } : {}),
+    }
   }
 
   /** Only on a pipeline that has seen nothing yet, made with the flow of that state. */
@@ -259,7 +283,21 @@ export class Pipeline {
     this.entry = entry
     this.#sources.push(...state.sources)
     for (const saved of state.ledgers) restoreLedger(this.ledger(saved.name), saved)
+    this.#keepLedgers(state.displaced ?? [])
+    this.#held.restore(state.held)
     this.windows.restore(windows)
+  }
+
+  /** Readings that wait for the clock to be right. */
+  get held(): Pick<HeldReadings, 'size' | 'last'> {
+    return this.#held
+  }
+
+  /** Per window and source where every reading went, windows that left the config included. */
+  windowLedger(): readonly WindowLedgerRow[] {
+    const rows = new Map(this.#displaced)
+    for (const row of this.windows.ledger()) addRow(rows, row)
+    return [...rows.values()]
   }
 
   #createDecoder(flow: Flow): Decoder {
@@ -277,12 +315,40 @@ export class Pipeline {
     this.#routes.clear()
     for (const device of this.parts.devices.all()) device.slots.length = 0
     this.windows = createWindowStage(flow.windows, this)
-    for (const { definition, reason, results } of this.windows.restore(state))
+    for (const { definition, reason, results, ledger } of this.windows.restore(state)) {
+      this.#keepLedgers(ledger)
       this.parts.displaced?.(definition.name, reason, results)
+    }
     for (const listener of this.#flowListeners) listener()
   }
 
+  #keepLedgers(ledger: readonly WindowLedgerRow[]): void {
+    for (const row of ledger) addRow(this.#displaced, row)
+  }
+
+  /** The clock was `offset` ms behind: what it stamped is counted now, with its true time. */
+  #synced(offset: number): void {
+    const { devices, shapes } = this.parts
+    this.#unsynced = false
+    const lost = this.#held.release(offset, devices, shapes, this.#onReading)
+    for (const { source, count, from, to } of lost)
+      this.append('event', gapRecord('unsynced', count, from, to, { source }))
+  }
+
+  /** What is not journaled cannot be held back: a replay would not know of it. */
+  #hold(reading: Reading): void {
+    if (this.#held.add(reading, this.unjournaled === undefined)) return
+    const ledger = this.ledger(reading.source)
+    // The message it came in counts it as decoded.
+    ledger.decoded--
+    addLoss(ledger.dropped, 'unsynced', 1, reading.received, reading.received)
+  }
+
   #reading(reading: Reading): void {
+    if (this.#unsynced && reading.stamped) {
+      this.#hold(reading)
+      return
+    }
     rememberReading(reading)
     const { watchers, output } = this.parts
     const emitted = this.#emitted
@@ -320,6 +386,26 @@ export class Pipeline {
     }
     this.append('event', gapRecord(gap.reason, gap.count, gap.from, gap.to, { source: gap.source }))
   }
+}
+
+function addRow(rows: Map<string, WindowLedgerRow>, row: WindowLedgerRow): void {
+  const key = JSON.stringify([row.source, row.window])
+  const known = rows.get(key)
+  if (!known) {
+    rows.set(key, row)
+    return
+  }
+  rows.set(key, {
+    window: row.window,
+    source: row.source,
+    decoded: known.decoded + row.decoded,
+    windowed: known.windowed + row.windowed,
+    open: known.open + row.open,
+    late: known.late + row.late,
+    corrected: known.corrected + row.corrected,
+    filtered: known.filtered + row.filtered,
+    evictedKeys: known.evictedKeys + row.evictedKeys,
+  })
 }
 
 function shownBy({ source, device, time, received, stamped }: Reading): ShownTime {

@@ -63,7 +63,7 @@ function createAdapter(files: Files, path: string, onDamage: (file: string) => v
         const { plugins, stages } = JSON.parse(bytes.toString()) as Partial<Content>
         return { plugins: plugins ?? {}, stages: stages ?? {} }
       } catch {
-        await files.rename(path, `${path}.corrupt`)
+        await files.rename(path, `${path}.corrupt`).catch(() => undefined)
         onDamage(path)
         return null
       }

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { runtimeFile } from './cli/runtime.ts'
-import type { Clock } from './clock.ts'
+import type { Clock, Timer } from './clock.ts'
 import type { Config } from './config/schema.ts'
 import { type Checkpoint, type CheckpointStore, openCheckpoints } from './journal/checkpoint.ts'
 import { createJournal, type Journal } from './journal/journal.ts'
@@ -10,12 +10,15 @@ import { realFiles } from './log/files.ts'
 import { type DirectoryLock, lockDirectory } from './log/lock.ts'
 import { openLog } from './log/log.ts'
 import type { Log } from './logging.ts'
-import { openDurableOutbox } from './outbox/durable.ts'
+import { openOutboxFiles } from './outbox/durable.ts'
 import type { Outbox } from './outbox/outbox.ts'
 import { openSettings, type Settings } from './settings.ts'
 
 /** A commit interval up to this is taken as a bound: the disk is used sooner when it is idle. A longer one is a wish to spare it. */
 const EAGER_UP_TO = 100
+
+/** How often a lock that could not be written is tried again, ms. */
+const RETAKE = 5000
 
 /** Numbers of the journal that damage has taken away. */
 export interface LostEntries {
@@ -36,6 +39,8 @@ export interface Storage {
   takeLost(): LostEntries[]
   /** What is wrong with the disk now, in words; undefined when it works. */
   trouble(): string | undefined
+  /** There is no room on the disk. */
+  full(): boolean
   close(): Promise<void>
 }
 
@@ -53,6 +58,7 @@ export async function openStorage(config: Config, directory: string, clock: Cloc
 async function open(config: Config, directory: string, clock: Clock, log: Log, lock: DirectoryLock): Promise<Storage> {
   const crashed = existsSync(runtimeFile(directory))
   const disk = watchDisk(clock, log.child({ stage: 'disk' }))
+  const retaking = lock.missing === undefined ? undefined : retake(lock, clock, disk)
   const settings = await openSettings(realFiles, directory, (file) => disk.damaged(file, 'not readable as JSON'))
   const checkpoints = await openCheckpoints({
     files: realFiles,
@@ -60,28 +66,9 @@ async function open(config: Config, directory: string, clock: Clock, log: Log, l
     onDamage: (file, reason) => disk.damaged(file, reason),
   })
   const checkpoint = await checkpoints.load()
-  const { commit, segment, buffer, compress } = config.journal
-  const journalLog = await openLog({
-    directory: join(directory, 'journal'),
-    files: realFiles,
-    clock,
-    segmentBytes: segment,
-    compress: compress === true,
-    commit: { interval: commit, eager: commit <= EAGER_UP_TO },
-    maxBuffer: buffer,
-    floor: (checkpoint?.entry ?? 0) + 1,
-    onTrouble: (trouble) => disk.trouble('journal', trouble),
-    onDamage: (damage) => disk.lost(damage),
-  })
-  const outbox = await openDurableOutbox(
-    {
-      gateway: config.gateway.id,
-      directory: join(directory, 'outbox'),
-      maxBytes: config.outbox.maxBytes,
-      whenFull: config.outbox.whenFull,
-      reserve: config.outbox.reserve,
-      journal: journalLog.epoch,
-    },
+  const { maxBytes, whenFull, reserve, maxAge } = config.outbox
+  const files = await openOutboxFiles(
+    { gateway: config.gateway.id, directory: join(directory, 'outbox'), maxBytes, whenFull, reserve, maxAge },
     {
       clock,
       onTrouble: (name, trouble) => disk.trouble(`outbox ${name}`, trouble),
@@ -91,6 +78,21 @@ async function open(config: Config, directory: string, clock: Clock, log: Log, l
           : disk.damaged(what, damage.message),
     },
   )
+  const { commit, segment, buffer, compress } = config.journal
+  const journalLog = await openLog({
+    directory: join(directory, 'journal'),
+    files: realFiles,
+    clock,
+    segmentBytes: segment,
+    compress: compress === true,
+    commit: { interval: commit, eager: commit <= EAGER_UP_TO },
+    maxBuffer: buffer,
+    // Of these entries others were told: a journal that lost its tail must not give their numbers again.
+    floor: Math.max(checkpoints.newest, files.entry) + 1,
+    onTrouble: (trouble) => disk.trouble('journal', trouble),
+    onDamage: (damage) => disk.lost(damage),
+  })
+  const outbox = await files.start(journalLog.epoch)
   return {
     directory,
     journal: createJournal(journalLog, clock),
@@ -101,12 +103,30 @@ async function open(config: Config, directory: string, clock: Clock, log: Log, l
     crashed,
     takeLost: disk.takeLost,
     trouble: disk.current,
+    full: disk.full,
     async close() {
+      retaking?.cancel()
       await journalLog.close()
       await outbox.close()
       lock.release()
     },
   }
+}
+
+/** A full or read-only disk could not hold the lock: it is tried again until it can. */
+function retake(lock: DirectoryLock, clock: Clock, disk: Disk): Timer {
+  const say = () => disk.trouble('lock', { code: 'SLUICE_UNLOCKED', message: `runs without a lock: ${lock.missing}` })
+  say()
+  const timer = clock.every(RETAKE, () => {
+    const before = lock.missing
+    if (!lock.retake()) {
+      if (lock.missing !== before) say()
+      return
+    }
+    timer.cancel()
+    disk.trouble('lock', null)
+  })
+  return timer
 }
 
 interface Disk {
@@ -115,10 +135,11 @@ interface Disk {
   lost(damage: { file: string; offset: number; bytes: number; firstLost?: number; lastLost?: number }): void
   takeLost(): LostEntries[]
   current(): string | undefined
+  full(): boolean
 }
 
 function watchDisk(clock: Clock, log: Log): Disk {
-  const troubles = new Map<string, string>()
+  const troubles = new Map<string, { readonly code: string; readonly text: string }>()
   let lost: LostEntries[] = []
   const damaged = (file: string, reason: string) => log.error({ file, reason }, 'a file is damaged')
   return {
@@ -129,7 +150,7 @@ function watchDisk(clock: Clock, log: Log): Disk {
         log.info({ what }, `the disk works again for the ${what}`)
         return
       }
-      troubles.set(what, `${what}: ${trouble.message}`)
+      troubles.set(what, { code: trouble.code, text: `${what}: ${trouble.message}` })
       log.error({ what, code: trouble.code }, `the disk fails for the ${what}: ${trouble.message}`)
     },
     lost({ file, offset, bytes, firstLost, lastLost }) {
@@ -142,6 +163,7 @@ function watchDisk(clock: Clock, log: Log): Disk {
       lost = []
       return taken
     },
-    current: () => [...troubles.values()][0],
+    current: () => [...troubles.values()][0]?.text,
+    full: () => [...troubles.values()].some(({ code }) => code === 'ENOSPC' || code === 'EDQUOT'),
   }
 }

@@ -298,7 +298,7 @@ export function liveAudit(pipeline: Pipeline, outbox: Outbox | undefined): Audit
     dropped: lossesOf(ledger.dropped),
     balanced: imbalance(ledger) === 0,
   }))
-  const windows = pipeline.windows.ledger().map((row) => {
+  const windows = pipeline.windowLedger().map((row) => {
     const { source, window, decoded, windowed, open, late, filtered } = row
     return {
       source,

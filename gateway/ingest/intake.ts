@@ -23,6 +23,7 @@ import {
 import type { Durability, Journal } from '../journal/journal.ts'
 import type { SourceLedger } from '../journal/ledger.ts'
 import { DEAD_LETTER, type Pipeline } from '../pipeline.ts'
+import type { TimeSync } from '../time-sync.ts'
 
 /** A topic as one source carries it: what the lane keeps per distinct topic. */
 export interface Origin {
@@ -44,8 +45,8 @@ export interface SourceState {
 export interface IntakeParts {
   readonly journal: Journal
   readonly pipeline: Pipeline
-  /** False until the wall clock is known to be right. */
-  readonly synced: () => boolean
+  /** Whether the wall clock can be believed, and what to stamp with until then. */
+  readonly time: Pick<TimeSync, 'synced' | 'stamp'>
   /** True while records wait for room in the outbox and policy says to hold the senders back. */
   readonly blocked: () => boolean
 }
@@ -121,8 +122,9 @@ export class Intake {
     waits: boolean,
   ): number {
     if (this.#full) return NO_ROOM
-    const { journal, pipeline } = this.#parts
-    const synced = this.#parts.synced()
+    const { journal, pipeline, time } = this.#parts
+    const { synced } = time
+    if (!synced) received = time.stamp(received)
     if (source.durability === 'none') {
       return this.#takeUnjournaled(source, origin, bytes, start, end, contentType, received, synced)
     }

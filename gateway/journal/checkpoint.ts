@@ -78,6 +78,8 @@ export interface CheckpointStore {
   save(bytes: Buffer, entry: number): Promise<void>
   /** The journal is needed from the entry after this one on. */
   readonly oldest: number
+  /** Entry of the newest that was ever seen here, also of one that cannot be read; 0 if none. */
+  readonly newest: number
 }
 
 export interface StoreOptions {
@@ -91,9 +93,14 @@ export interface StoreOptions {
 
 export async function openCheckpoints(options: StoreOptions): Promise<CheckpointStore> {
   const { files, directory } = options
-  if (!options.readOnly) await files.makeDirectory(directory)
+  // A full disk is no reason not to start; saving tries again.
+  if (!options.readOnly) await files.makeDirectory(directory).catch(() => undefined)
   let entries = (await files.list(directory)).flatMap((name) => entryOf(name)).sort((a, b) => b - a)
+  let newest = entries[0] ?? 0
   return {
+    get newest() {
+      return newest
+    },
     get oldest() {
       return entries.at(-1) ?? 0
     },
@@ -108,6 +115,7 @@ export async function openCheckpoints(options: StoreOptions): Promise<Checkpoint
     async save(bytes, entry) {
       await files.makeDirectory(directory)
       await replaceSmall(files, pathOf(directory, entry), bytes)
+      newest = Math.max(newest, entry)
       entries = [entry, ...entries.filter((other) => other !== entry)]
       for (const old of entries.slice(KEPT)) await files.remove(pathOf(directory, old))
       entries = entries.slice(0, KEPT)

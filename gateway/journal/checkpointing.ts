@@ -5,8 +5,10 @@
  * A checkpoint counts what the journal and the outbox hold, so it waits for both.
  */
 import type { Clock } from '../clock.ts'
+import { createComplaint } from '../complaint.ts'
 import type { DeadLetters } from '../decode/dead-letters.ts'
 import { reasonOf } from '../errors.ts'
+import { codeOf } from '../log/files.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { Pipeline } from '../pipeline.ts'
 import type { PluginLog } from '../plugin.ts'
@@ -41,6 +43,7 @@ export function createCheckpointing(parts: CheckpointingParts): Checkpointing {
   let last: { entry: number; bytes: number; at: number } | undefined
   let writtenAtLast = journal.log.bytesWritten
   let running: Promise<void> | undefined
+  const complaint = createComplaint(clock)
 
   const make = async () => {
     const { entry } = pipeline
@@ -63,9 +66,14 @@ export function createCheckpointing(parts: CheckpointingParts): Checkpointing {
 
   const now = () => {
     running ??= make()
-      .catch((error) =>
-        log.warn({ reason: reasonOf(error) }, 'no checkpoint could be made; the next start replays more'),
-      )
+      .then(() => complaint.recovered(() => log.info({}, 'checkpoints are made again')))
+      .catch((error) => {
+        // Not at every look, or a full disk is asked each second.
+        writtenAtLast = journal.log.bytesWritten
+        complaint.raise(codeOf(error), () =>
+          log.warn({ reason: reasonOf(error) }, 'no checkpoint could be made; the next start replays more'),
+        )
+      })
       .finally(() => {
         running = undefined
       })

@@ -24,10 +24,12 @@ export interface Recovered {
   readonly skipped: number
   /** Messages whose replay did not give what was journaled; 0 unless something is wrong. */
   readonly differences: number
+  /** The journal is not the one that the checkpoint counts: what came after the checkpoint is lost. */
+  readonly begunAnew: boolean
 }
 
 export interface RecoveryParts {
-  readonly journal: Pick<Journal, 'replay'> & { readonly log: { readonly epoch: string } }
+  readonly journal: Pick<Journal, 'replay'> & { readonly log: { readonly epoch: string; readonly first: number } }
   readonly checkpoint: Checkpoint | null
   /** The config's; only used when there is no checkpoint. */
   readonly flow: Flow
@@ -38,7 +40,9 @@ export interface RecoveryParts {
 
 export async function recover({ journal, checkpoint, flow, parts, restoreStages }: RecoveryParts): Promise<Recovered> {
   const facts = checkpoint === null ? null : (checkpoint.facts as CheckpointFacts)
-  if (facts && facts.journal !== journal.log.epoch) {
+  // A journal that was lost is begun anew after all entries that a checkpoint or the outbox knows: it goes on from there.
+  const follows = checkpoint !== null && journal.log.first > checkpoint.entry
+  if (facts && facts.journal !== journal.log.epoch && !follows) {
     throw new StartError(
       'SLUICE_CHECKPOINT_FOREIGN',
       'the checkpoint belongs to another journal: put both back, or remove the checkpoints',
@@ -54,7 +58,13 @@ export async function recover({ journal, checkpoint, flow, parts, restoreStages 
   const replayed = await journal.replay((checkpoint?.entry ?? 0) + 1, (entry, content) => {
     if (!replayEntry(pipeline, entry, content)) differences++
   })
-  return { pipeline, stages: facts?.stages ?? {}, ...replayed, differences }
+  return {
+    pipeline,
+    stages: facts?.stages ?? {},
+    ...replayed,
+    differences,
+    begunAnew: facts !== null && facts.journal !== journal.log.epoch,
+  }
 }
 
 /** False when a message was understood otherwise than when it came. */

@@ -26,8 +26,15 @@ export interface Processes {
 }
 
 export interface DirectoryLock {
+  /** Why the lock could not be written, on a disk that is full or read-only; undefined while it is held. */
+  readonly missing: string | undefined
+  /** Tries to write a lock that is missing. True when it is held now. */
+  retake(): boolean
   release(): void
 }
+
+/** A lock that cannot be written for these is done without: a full disk must not keep the gateway from starting. */
+const DONE_WITHOUT = ['ENOSPC', 'EDQUOT', 'EROFS']
 
 /** Start time of a process in clock ticks since boot (proc(5), stat, field 22); null when there is none. */
 function startOf(pid: number): string | null {
@@ -68,7 +75,8 @@ export function systemProcesses(): Processes {
 }
 
 /**
- * Takes the lock of a data directory.
+ * Takes the lock of a data directory. When the disk is full or read-only nothing can be written, the lock neither: then
+ * it is only looked whether another gateway holds it.
  *
  * @throws StartError SLUICE_DATA_LOCKED while another gateway runs on it, SLUICE_DATA_UNWRITABLE when it cannot be taken
  */
@@ -76,27 +84,38 @@ export function lockDirectory(directory: string, processes: Processes = systemPr
   const path = join(directory, 'lock')
   // Two locks of one process differ.
   const content = `${processes.self} ${randomBytes(8).toString('hex')}\n`
-  const holder = attempt(directory, () => {
-    fs.mkdirSync(directory, { recursive: true, mode: 0o750 })
-    return take(path, content, processes)
-  })
-  if (holder !== null) {
-    const pid = holder.split(' ')[0]
+  let missing: string | undefined
+  const holder = (): string | null => {
+    try {
+      fs.mkdirSync(directory, { recursive: true, mode: 0o750 })
+      const found = take(path, content, processes)
+      missing = undefined
+      return found
+    } catch (error) {
+      const reason = `cannot lock data directory ${directory}: ${reasonOf(error)}`
+      if (!DONE_WITHOUT.includes(codeOf(error)) || !fs.existsSync(directory))
+        throw new StartError('SLUICE_DATA_UNWRITABLE', reason, { cause: error })
+      missing = reason
+      const found = read(path)
+      return found !== null && processes.alive(found) ? found : null
+    }
+  }
+  const found = holder()
+  if (found !== null) {
+    const pid = found.split(' ')[0]
     throw new StartError('SLUICE_DATA_LOCKED', `data directory ${directory} is in use by process ${pid}`)
   }
   return {
+    get missing() {
+      return missing
+    },
+    retake() {
+      if (missing !== undefined && holder() !== null) missing = `another gateway has locked ${directory} meanwhile`
+      return missing === undefined
+    },
     release() {
       if (read(path) === content) fs.rmSync(path, { force: true })
     },
-  }
-}
-
-function attempt<T>(directory: string, action: () => T): T {
-  try {
-    return action()
-  } catch (error) {
-    const message = `cannot lock data directory ${directory}: ${reasonOf(error)}`
-    throw new StartError('SLUICE_DATA_UNWRITABLE', message, { cause: error })
   }
 }
 

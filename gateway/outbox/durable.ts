@@ -38,7 +38,22 @@ const MIN_SEGMENT = 16 << 10
 /** So many segments of one class fit into the budget at least: as fine is what a full budget drops at once. */
 const SEGMENTS = 64
 
+/** The files of an outbox, opened before its journal is: they know which of the journal's entries others were told of. */
+export interface OutboxFiles {
+  /** Highest entry of the journal whose records may have left; 0 if none. The journal must not give it again. */
+  readonly entry: number
+  /** @param journal the epoch of the journal that it goes on with */
+  start(journal: string): Promise<Outbox>
+}
+
 export async function openDurableOutbox(options: DurableOptions, parts: DurableParts): Promise<Outbox> {
+  return (await openOutboxFiles(options, parts)).start(options.journal)
+}
+
+export async function openOutboxFiles(
+  options: Omit<DurableOptions, 'journal'>,
+  parts: DurableParts,
+): Promise<OutboxFiles> {
   const { directory } = options
   const { clock, files = realFiles, onTrouble, onDamage } = parts
   const segmentBytes = Math.max(MIN_SEGMENT, Math.min(MAX_SEGMENT, Math.floor(options.maxBytes / SEGMENTS)))
@@ -63,7 +78,12 @@ export async function openDurableOutbox(options: DurableOptions, parts: DurableP
     reading: createLogStore(logs.reading),
   }
   const jumps = saved === undefined ? await findJumps(logs) : {}
-  return openOutbox(options, { clock, stores, state: stateKeeper(files, path, saved), jumps })
+  const marked = Math.max(...CLASSES.map((name) => logs[name].marked))
+  return {
+    entry: Math.max(0, marked - (saved?.base ?? 0)),
+    start: (journal) =>
+      openOutbox({ ...options, journal }, { clock, stores, state: stateKeeper(files, path, saved), jumps }),
+  }
 }
 
 function stateKeeper(files: Files, path: string, saved: OutboxState | undefined): StateKeeper {
@@ -87,7 +107,8 @@ async function loadState(
   } catch (error) {
     if (!(error instanceof DamageError)) throw error
     damaged(error)
-    await files.rename(path, `${path}.corrupt`)
+    // A disk that is full or read-only keeps it where it is; the next state replaces it.
+    await files.rename(path, `${path}.corrupt`).catch(() => undefined)
     return undefined
   }
 }

@@ -15,6 +15,7 @@
  */
 import type { Clock } from '../clock.ts'
 import { encodeRecord, type Outgoing, type RecordClass } from '../record.ts'
+import { EARLIEST } from '../time-sync.ts'
 import { Ages } from './ages.ts'
 import { Committer } from './committer.ts'
 import { encodeGap, Gaps } from './gaps.ts'
@@ -231,7 +232,8 @@ export class Lane {
     const unit = this.#store.oldest(this.#first)
     if (!unit) return false
     const [after] = await this.#store.read(unit.end, 1, 1)
-    if (!after || this.#clock.now() - after.time <= maxAge) return false
+    // Written before the clock was right: nobody knows how old it is.
+    if (!after || after.time < EARLIEST || this.#clock.now() - after.time <= maxAge) return false
     return this.dropOldest('outbox_age')
   }
 

@@ -4,6 +4,7 @@
  */
 import type { Clock, Timer } from '../clock.ts'
 import { CLASSES, type Outgoing, type RecordClass } from '../record.ts'
+import { within } from '../within.ts'
 import { type Budget, DEFAULT_RESERVE, freeFor, type PerClass, victimFor, type WhenFull } from './budget.ts'
 import { Cursor, type SinkCursor } from './cursor.ts'
 import { Lane, type Reader } from './lane.ts'
@@ -370,16 +371,4 @@ export async function openOutbox(options: OutboxOptions, parts: OutboxParts): Pr
   const outbox = new Outbox(options, parts)
   await outbox.open()
   return outbox
-}
-
-/** Waits for `promise`, but not longer than `ms`. */
-function within(clock: Clock, ms: number, promise: Promise<void>): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = clock.after(ms, resolve)
-    const done = () => {
-      timer.cancel()
-      resolve()
-    }
-    promise.then(done, done)
-  })
 }

@@ -13,6 +13,8 @@ export interface UpstreamsParts {
   readonly host: PluginHost
   readonly clock: Clock
   readonly log: PluginLog
+  /** Longest pause between two attempts, ms. */
+  readonly maxPause?: number
   readonly onState: (status: UpstreamStatus) => void
   /** A command that an upstream sent; resolves when it is durable. */
   readonly onCommand?: (upstream: string, payload: Uint8Array) => Promise<void>
@@ -42,8 +44,13 @@ export function createUpstreams(parts: UpstreamsParts): Upstreams {
     const { onCommand } = parts
     if (onCommand) sink.onCommand?.((payload) => onCommand(name, payload))
     const cursor = parts.outbox.sink(name, config.classes)
-    const options = { name, batch: config.batch, ...(config.rate === undefined ? {} : { rate: config.rate }) }
-    const { clock, log, onState } = parts
+    const { clock, log, onState, maxPause } = parts
+    const options = {
+      name,
+      batch: config.batch,
+      ...(config.rate === undefined ? {} : { rate: config.rate }),
+      ...(maxPause === undefined ? {} : { maxPause }),
+    }
     const upstream = { name, config, runner: createUpstream(options, { sink, cursor, clock, log, onState }) }
     running.set(name, upstream)
     return upstream
