@@ -3,6 +3,7 @@ import type { Plugin } from '../gateway/plugin.ts'
 import { amqp } from './amqp/index.ts'
 import { coap } from './coap/index.ts'
 import { http } from './http/index.ts'
+import { lwm2m } from './lwm2m/index.ts'
 import { mqtt } from './mqtt/index.ts'
 import { zeromq } from './zeromq/index.ts'
 
@@ -12,4 +13,5 @@ export const plugins: readonly Plugin[] = [
   amqp,
   zeromq,
   coap,
+  lwm2m,
 ]

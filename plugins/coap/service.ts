@@ -19,7 +19,7 @@ import { createRights, type Grant, type Rights } from './rights.ts'
 import { createServer, type Server } from './server.ts'
 import { createIntake, type Intake, telemetryResources } from './telemetry.ts'
 import type { DatagramTransport, Peer } from './transport.ts'
-import { bindUdp } from './udp.ts'
+import { bindUdp, type UdpTransport } from './udp.ts'
 import { watch } from './watch.ts'
 
 /** What is there while the source runs. */
@@ -29,6 +29,8 @@ export interface Running {
   readonly client: Client
   readonly intake: Intake
   readonly rights: Rights
+  /** A correspondent over plain UDP by its key, as it was before a restart; undefined when its listener is no more. */
+  plainPeer(key: string): Peer | undefined
 }
 
 /** What a protocol on top of CoAP adds. */
@@ -48,7 +50,7 @@ export interface CoapService {
 }
 
 interface Listeners {
-  readonly plain: readonly DatagramTransport[]
+  readonly plain: readonly UdpTransport[]
   readonly secure: readonly DtlsServer[]
 }
 
@@ -73,7 +75,7 @@ export function createCoapService(config: CoapConfig, context: PluginContext, ex
   }
 
   async function listen(): Promise<Listeners> {
-    const plain: DatagramTransport[] = []
+    const plain: UdpTransport[] = []
     const secure: DtlsServer[] = []
     try {
       for (const [i, address] of config.listen.entries()) plain.push(await bindUdp(address, `udp${i}`))
@@ -129,7 +131,13 @@ export function createCoapService(config: CoapConfig, context: PluginContext, ex
     })
     for (const transport of [...plain, ...secure]) server.endpoint.attach(transport)
     outbound = createOutbound(clock, (identity) => keys?.keyOf(identity))
-    running = { server, client: createClient({ clock, endpoint: server.endpoint }), intake, rights }
+    running = {
+      server,
+      client: createClient({ clock, endpoint: server.endpoint }),
+      intake,
+      rights,
+      plainPeer: (key) => plainPeer(plain, key),
+    }
     ports = portsOf(plain, secure)
     const gauges = clock.every(GAUGES_EVERY, () => {
       metrics.gauge('pending', intake.pending)
@@ -160,6 +168,13 @@ export function createCoapService(config: CoapConfig, context: PluginContext, ex
     commander: commands,
     running: () => running,
   }
+}
+
+/** Keys are `udp{n}|address|port`, see `udp.ts`. */
+function plainPeer(plain: readonly UdpTransport[], key: string): Peer | undefined {
+  const [name = '', address = '', port = ''] = key.split('|')
+  const transport = plain.find((_, i) => `udp${i}` === name)
+  return address === '' || port === '' ? undefined : transport?.peer(address, Number(port))
 }
 
 function portsOf(plain: readonly DatagramTransport[], secure: readonly DatagramTransport[]): Record<string, number> {

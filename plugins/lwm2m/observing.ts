@@ -1,0 +1,242 @@
+/**
+ * What is observed on each client.
+ *
+ *   idle ─▶ asked ─▶ heard …            a notification is telemetry, acknowledged when it is durable
+ *     ▲       │ the client says no ─▶ refused, until it registers again
+ *     └───────┴ no answer: at its next message; a client that is not in queue mode is also asked again by itself
+ *
+ * A client in queue mode is asked only while it listens. What was silent for long is asked again at an update: the
+ * client may have given up on us while the network was down.
+ */
+import { reasonOf } from '../../gateway/errors.ts'
+import type { Clock, PluginLog, Timer } from '../../gateway/plugin.ts'
+import type { Client, ClientObservation, ClientResponse } from '../coap/client.ts'
+import { GET, PUT } from '../coap/codes.ts'
+import { OCTET_STREAM } from '../coap/content-format.ts'
+import type { Receipt } from '../coap/endpoint.ts'
+import type { CoapError } from '../coap/errors.ts'
+import type { Intake } from '../coap/telemetry.ts'
+import { topicOf } from '../coap/telemetry.ts'
+import type { Catalog, Target } from './catalog.ts'
+import { decodeContent } from './content.ts'
+import { measurementOf } from './measurement.ts'
+import { formatPath, type Path } from './path.ts'
+import type { Registration, Registrations } from './registration.ts'
+import { type Attributes, attributeQuery, instancesOf, requestPath } from './request.ts'
+
+/** Pauses before a client that did not answer is asked again, ms. */
+const FIRST_PAUSE = 5_000
+const LONGEST_PAUSE = 300_000
+
+/** Something the config asks for. */
+export interface Wanted {
+  readonly target: Target
+  readonly attributes: Attributes
+}
+
+export interface ObservingOptions {
+  readonly clock: Clock
+  readonly client: Client
+  readonly intake: Intake
+  readonly log: PluginLog
+  readonly catalog: Catalog
+  readonly registrations: Registrations
+  /** ms */
+  readonly silence: number
+  /** Undefined: every measured value. */
+  wanted(endpoint: string): readonly Wanted[] | undefined
+  count(event: string): void
+}
+
+export interface Observing {
+  /** Observes anew all that is to be observed. */
+  begin(registration: Registration): void
+  /** Goes on with what could not be asked. @param update it updated its registration */
+  resume(registration: Registration, update: boolean): void
+  /** Observes one thing more, until the client registers again. */
+  add(registration: Registration, path: Path, attributes: Attributes): void
+  /** Observes it no longer, and tells the client. */
+  remove(registration: Registration, path: Path): void
+  end(registration: Registration): void
+  readonly size: number
+  stop(): void
+}
+
+interface Item {
+  readonly path: Path
+  readonly attributes: Attributes
+  state: 'idle' | 'asked' | 'refused'
+  observation: ClientObservation | undefined
+  /** Monotonic ms. */
+  heard: number
+}
+
+interface Watched {
+  readonly items: Item[]
+  pause: number
+  timer: Timer | undefined
+}
+
+export function createObserving(options: ObservingOptions): Observing {
+  const { clock, client, intake, log, catalog, registrations } = options
+  const watched = new Map<string, Watched>()
+
+  function ask(registration: Registration, watch: Watched, item: Item): void {
+    const { peer } = registration
+    if (!peer || !registrations.isAwake(registration)) return
+    item.state = 'asked'
+    item.heard = clock.monotonic()
+    const path = requestPath(registration, item.path)
+    const query = attributeQuery(item.attributes)
+    const observe = () => {
+      if (watched.get(registration.id) !== watch || registration.peer !== peer) return
+      item.observation?.cancel()
+      item.observation = client.observe(
+        peer,
+        { code: GET, path },
+        {
+          notification: (response, receipt) => notified(registration, watch, item, response, receipt),
+          ended: (error) => ended(registration, watch, item, error),
+        },
+      )
+    }
+    if (query.length === 0) observe()
+    else
+      client.request(peer, { code: PUT, path, query }).then(observe, (error: CoapError) => {
+        if (watched.get(registration.id) === watch) ended(registration, watch, item, error)
+      })
+  }
+
+  function notified(
+    registration: Registration,
+    watch: Watched,
+    item: Item,
+    response: ClientResponse,
+    receipt: Receipt,
+  ) {
+    item.heard = clock.monotonic()
+    watch.pause = FIRST_PAUSE
+    const { topic, payload, contentFormat } = messageOf(registration, item.path, response)
+    options.count('notifications')
+    intake.take(topic, payload, contentFormat, (durable) => {
+      if (durable) receipt.acknowledge()
+      else receipt.forget()
+    })
+    registrations.heard(registration)
+  }
+
+  /** What cannot be understood goes on as it came, and so becomes a dead letter. */
+  function messageOf(registration: Registration, path: Path, { payload, contentFormat }: ClientResponse) {
+    const { endpoint } = registration
+    const topic = topicOf(endpoint, undefined)
+    try {
+      const entries = decodeContent(contentFormat, payload, path, catalog)
+      const several = (object: number) => instancesOf(registration, object).length > 1
+      return { topic, ...measurementOf(endpoint, entries, several, catalog) }
+    } catch (error) {
+      options.count('undecodable')
+      log.debug({ endpoint, path: formatPath(path), error: reasonOf(error) }, 'a notification cannot be read')
+      return { topic, payload, contentFormat: OCTET_STREAM }
+    }
+  }
+
+  function ended(registration: Registration, watch: Watched, item: Item, error: CoapError): void {
+    item.observation = undefined
+    const refused = error.response !== undefined || error.refused
+    item.state = refused ? 'refused' : 'idle'
+    const { endpoint, queue } = registration
+    log.debug({ endpoint, path: formatPath(item.path), error: reasonOf(error) }, 'an observation ended')
+    if (refused) return
+    registrations.unheard(registration)
+    if (!queue) again(registration, watch)
+  }
+
+  function again(registration: Registration, watch: Watched): void {
+    if (watch.timer || watched.get(registration.id) !== watch) return
+    watch.timer = clock.after(watch.pause, () => {
+      watch.timer = undefined
+      resume(registration, false)
+    })
+    watch.pause = Math.min(watch.pause * 2, LONGEST_PAUSE)
+  }
+
+  function resume(registration: Registration, update: boolean): void {
+    const watch = watched.get(registration.id)
+    if (!watch) return
+    const since = clock.monotonic() - options.silence
+    for (const item of watch.items)
+      if (item.state === 'idle' || (update && item.state === 'asked' && item.heard < since))
+        ask(registration, watch, item)
+  }
+
+  function itemsOf(registration: Registration): Item[] {
+    const wanted = options.wanted(registration.endpoint) ?? measured(registration)
+    const items = new Map<string, Item>()
+    for (const { target, attributes } of wanted)
+      for (const path of pathsOf(registration, target)) items.set(formatPath(path), itemAt(path, attributes))
+    return [...items.values()]
+  }
+
+  function measured({ objects }: Registration): Wanted[] {
+    const numbers = new Set(objects.map(([object]) => object as number))
+    return [...numbers].flatMap((object) =>
+      catalog.measured(object).map((resource) => ({
+        target: { object, instance: undefined, resource, resourceInstance: undefined },
+        attributes: {},
+      })),
+    )
+  }
+
+  function end(registration: Registration): void {
+    const watch = watched.get(registration.id)
+    watched.delete(registration.id)
+    watch?.timer?.cancel()
+    for (const item of watch?.items ?? []) item.observation?.cancel()
+  }
+
+  return {
+    begin(registration) {
+      end(registration)
+      const watch: Watched = { items: itemsOf(registration), pause: FIRST_PAUSE, timer: undefined }
+      watched.set(registration.id, watch)
+      resume(registration, false)
+    },
+    resume,
+    add(registration, path, attributes) {
+      const watch = watched.get(registration.id)
+      if (!watch) return
+      drop(watch, path, false)
+      watch.items.push(itemAt(path, attributes))
+      resume(registration, false)
+    },
+    remove(registration, path) {
+      const watch = watched.get(registration.id)
+      if (watch) drop(watch, path, true)
+    },
+    end,
+    get size() {
+      let size = 0
+      for (const { items } of watched.values()) size += items.filter(({ state }) => state === 'asked').length
+      return size
+    },
+    stop() {
+      for (const registration of registrations.all()) end(registration)
+    },
+  }
+}
+
+function itemAt(path: Path, attributes: Attributes): Item {
+  return { path, attributes, state: 'idle', observation: undefined, heard: 0 }
+}
+
+function drop({ items }: Watched, path: Path, tell: boolean): void {
+  const at = items.findIndex((item) => formatPath(item.path) === formatPath(path))
+  if (at >= 0) for (const item of items.splice(at, 1)) item.observation?.cancel(tell)
+}
+
+/** Of the instances a client announced, those that are meant. */
+function pathsOf(registration: Registration, { object, instance, resource, resourceInstance }: Target): Path[] {
+  const known = instancesOf(registration, object)
+  const meant = instance === undefined ? known : known.filter((id) => id === instance)
+  return meant.map((id) => [object, id, resource, resourceInstance].filter((part) => part !== undefined))
+}
