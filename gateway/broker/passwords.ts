@@ -96,7 +96,7 @@ export async function readPasswordFile(file: string): Promise<Map<string, Passwo
 /** Replaces the file as a whole; readable by its owner only. A crash leaves the old or the new one. */
 export async function writePasswordFile(file: string, users: ReadonlyMap<string, PasswordHash>): Promise<void> {
   const text = [...users].map(([user, hash]) => `${user}:${formatHash(hash)}\n`).join('')
-  const temporary = `${file}.${process.pid}.tmp`
+  const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`
   try {
     const handle = await open(temporary, 'w', 0o600)
     try {
