@@ -26,6 +26,8 @@ export interface Measured {
   readonly p50: number | null
   readonly p99: number | null
   readonly devicePerPayload?: number
+  /** Bucket bound of the 99th percentile from a window's closing to its record being ready to send, ms. */
+  readonly ready?: number | null
 }
 
 interface Sent {
@@ -109,6 +111,16 @@ async function readings(port: number): Promise<{ in: number; decoded: number }> 
   return audit.sources.find((source) => source.source === 'mqtt') ?? { in: 0, decoded: 0 }
 }
 
+interface StatusPage {
+  readonly stages: readonly { readonly stage: string; readonly p99Ms?: number }[]
+}
+
+async function readyWithin(port: number): Promise<number | null> {
+  const response = await fetch(`http://127.0.0.1:${port}/api/status`)
+  const { stages } = (await response.json()) as StatusPage
+  return stages.find(({ stage }) => stage === 'outbox')?.p99Ms ?? null
+}
+
 export function sluiceConfig(scenario: Scenario, upstream: number): object {
   return {
     mqtt: { listen: '127.0.0.1:0', durability: scenario.durability },
@@ -147,6 +159,7 @@ export async function measureSluice(scenario: Scenario): Promise<Measured> {
     generatorCpu: sent.cpu / sent.seconds,
     p50: sent.p50,
     p99: sent.p99,
+    ready: await readyWithin(gateway.ports.http as number),
     devicePerPayload: (writtenBytes(pid) - bytes) / (sent.sent * 200),
   }
   await gateway.stop()

@@ -35,6 +35,7 @@ function medianOf(runs: readonly Measured[]): Measured {
     generatorCpu: pick((run) => run.generatorCpu),
     p50: maybe((run) => run.p50),
     p99: maybe((run) => run.p99),
+    ready: maybe((run) => run.ready ?? null),
   }
 }
 
@@ -67,7 +68,7 @@ async function ingest(): Promise<Row[]> {
 }
 
 function print(rows: readonly Row[]): void {
-  const heads = ['', 'k/s', 'CPU µs', '× rate', '× CPU', 'lost', 'p99 ms', 'peak MB', 'load CPU']
+  const heads = ['', 'k/s', 'CPU µs', '× rate', '× CPU', 'lost', 'p99 ms', 'ready ms', 'peak MB', 'load CPU']
   const cells = rows.map(({ name, measured: m, peer }) => [
     name,
     (m.rate / 1000).toFixed(0),
@@ -76,6 +77,7 @@ function print(rows: readonly Row[]): void {
     peer ? (m.cpu / peer.cpu).toFixed(2) : '',
     String(m.lost),
     m.p99 === null ? '' : m.p99.toFixed(0),
+    m.ready ? `≤${m.ready}` : '',
     m.peakMemory.toFixed(0),
     m.generatorCpu.toFixed(2),
   ])

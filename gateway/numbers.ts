@@ -98,6 +98,7 @@ function outbox({ outbox: box, clock }: NumbersParts): StageNumbers {
     bytes,
     errors,
     queue: backlog.reduce((sum, one) => sum + one.records, 0),
+    latency: box.latency,
     ...(Number.isFinite(oldest) ? { lag: Math.max(0, clock.now() - oldest) } : {}),
   }
 }

@@ -3,6 +3,7 @@
  * budget of bytes. In memory or durable is a matter of the stores it is given; see `lane.ts` for how one class works.
  */
 import type { Clock, Timer } from '../clock.ts'
+import { createLatency, observe } from '../http/latency.ts'
 import { CLASSES, type Outgoing, type RecordClass } from '../record.ts'
 import { within } from '../within.ts'
 import { type Budget, DEFAULT_RESERVE, freeFor, type PerClass, victimFor, type WhenFull } from './budget.ts'
@@ -51,6 +52,9 @@ const CLOSE_WITHIN = 1000
 
 export class Outbox {
   readonly options: OutboxOptions
+  /** From the closing of a window until its result may be sent: one observation per commit, of the oldest in it. */
+  readonly latency = createLatency()
+  #unready: { readonly since: number; readonly number: number } | undefined
   readonly #clock: Clock
   readonly #lanes: PerClass<Lane>
   readonly #budget: Budget
@@ -110,6 +114,7 @@ export class Outbox {
     const bytes = lane.encode(record)
     if (this.#makeRoom(recordClass, bytes.length)) lane.keep(own, bytes)
     else lane.refuse(own)
+    if (recordClass === 'result') this.#unready ??= { since: this.#clock.monotonic(), number: lane.next - 1 }
   }
 
   /** Highest entry whose records of a class are all durable. */
@@ -332,11 +337,19 @@ export class Outbox {
     })
   }
 
+  /** The result that waited longest was made at `since`; now it may be sent. */
+  #noteReady(durable: number): void {
+    if (this.#unready === undefined || durable < this.#unready.number) return
+    observe(this.latency, this.#clock.monotonic() - this.#unready.since)
+    this.#unready = undefined
+  }
+
   async #flushLane(name: RecordClass): Promise<void> {
     const lane = this.#lanes[name]
     const before = lane.durable
     await lane.flush()
     if (lane.durable === before) return
+    if (name === 'result') this.#noteReady(lane.durable)
     for (const cursor of this.#cursors.values()) if (cursor.classes.includes(name)) cursor.wake()
     this.#tellRoom()
   }
