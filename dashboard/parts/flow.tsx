@@ -11,6 +11,8 @@ type Stage = (typeof STAGES)[number] | 'commands'
 interface Numbers {
   readonly present: boolean
   readonly rate: number
+  /** What flows in, per second. */
+  readonly inRate: number
   readonly queue: number
   readonly lagMs: number
   readonly errors: number
@@ -25,10 +27,19 @@ function numbersOf(stages: Status['stages'], name: Stage): Numbers {
   return {
     present: own.length > 0,
     rate: total((one) => (name === 'window' || name === 'rules' ? one.inRate : one.outRate)),
+    inRate: total((one) => one.inRate),
     queue: total((one) => one.queue ?? 0),
     lagMs: Math.max(0, ...own.map((one) => one.lagMs ?? 0)),
     errors: total((one) => sum(Object.fromEntries(Object.entries(one.errors).filter(([why]) => !NO_ERRORS.has(why))))),
   }
+}
+
+/** Without rules, what the windows say goes past them. */
+function through(stages: Status['stages'], name: Stage): Numbers {
+  const own = numbersOf(stages, name)
+  if (name !== 'rules' || own.present) return own
+  const results = stages.reduce((n, one) => n + (one.stage === 'window' ? one.outRate : 0), 0)
+  return { ...own, inRate: results }
 }
 
 export function FlowPicture({ status, flow }: { status: Status | undefined; flow: Flow }) {
@@ -41,7 +52,7 @@ export function FlowPicture({ status, flow }: { status: Status | undefined; flow
           <span class="quiet">{texts.flow.devices(count(status?.devices ?? 0))}</span>
         </li>
         {STAGES.map((name) => (
-          <Box key={name} name={name} numbers={numbersOf(stages, name)} rates={flow.rates.get(name) ?? []} />
+          <Box key={name} name={name} numbers={through(stages, name)} rates={flow.rates.get(name) ?? []} />
         ))}
         <li class="branch">
           <ol>
@@ -62,7 +73,7 @@ function Box({ name, numbers, rates }: { name: Stage; numbers: Numbers; rates: r
   const waiting = name === 'window' ? texts.flow.open : texts.flow.waiting
   return (
     <li class={`stage ${name} ${present ? '' : 'absent'}`} title={texts.flow.about[name]}>
-      <Pipe rate={numbers.rate} />
+      <Pipe rate={numbers.inRate} />
       <h3>{name}</h3>
       {present ? (
         <>

@@ -2,6 +2,7 @@
 export function Sparkline({ values, fromZero = false }: { values: readonly number[]; fromZero?: boolean }) {
   return (
     <svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true">
+      {values.length > 1 && fromZero && <path class="area" d={`${line(values, true)}L100 24L0 24Z`} />}
       {values.length > 1 && <path d={line(values, fromZero)} />}
     </svg>
   )
