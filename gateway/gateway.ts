@@ -16,7 +16,7 @@ import { createDashboard } from './dashboard/dashboard.ts'
 import { createDeadLetters } from './decode/dead-letters.ts'
 import { createDevices } from './decode/devices.ts'
 import { type LookupTable, openLookup } from './decode/lookup.ts'
-import { reasonOf, type SluiceError } from './errors.ts'
+import { BusyError, reasonOf, type SluiceError } from './errors.ts'
 import { flowOf, sameFlow } from './flow.ts'
 import { brokerOptions, httpToken, laneOf } from './front.ts'
 import type { Api } from './http/api.ts'
@@ -34,6 +34,8 @@ import type { Onlooker, RecordOutput } from './pipeline.ts'
 import { createPluginHost } from './plugin-host.ts'
 import { createShapes } from './reading.ts'
 import type { AlertRecord, CommandRecord, GapRecord } from './record.ts'
+import { definitionsOf } from './rules/definition.ts'
+import { STAGE as RULES, type RuleFact, RuleStage } from './rules/stage.ts'
 import { openStorage, type Storage } from './storage.ts'
 import { clockIsRight, createTimeSync } from './time-sync.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
@@ -61,7 +63,7 @@ const RESULT_PATIENCE = 50
 /** How often the clock may close windows, and drops are recorded, ms. */
 const TICK = 100
 /** How long the start waits for its checkpoint: not for ever on a disk that is full, ms. */
-const START_WITHIN = 5000
+const START_WITHIN = 2000
 /** How long the stop waits for a disk, ms. */
 const FLUSH_WITHIN = 1000
 const UNSYNCED_NOTICE =
@@ -96,6 +98,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
   /** Parts of the config that changed since the start and wait for the next one. */
   let restarts: readonly string[] = []
   let ready = false
+  let broker: Broker | undefined
 
   const live = createLive(clock)
   const deadLetters = createDeadLetters()
@@ -113,6 +116,11 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
     log: log.child({ stage: COMMANDS }),
     config: () => loaded.config,
     devices,
+  })
+  const rules = new RuleStage({
+    devices,
+    order: (by, order) => commands.stage.order(by, order),
+    publish: (topic, payload, retain) => void broker?.publish(topic, payload, { qos: 1, retain }),
   })
   const upstreams = createUpstreams({
     outbox,
@@ -132,7 +140,6 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
 
   const lookups = await openLookups(loaded, clock, log)
   undo.push(() => closeLookups(lookups))
-  let broker: Broker | undefined
   let eventsWait = false
   const output: RecordOutput = {
     wants: (recordClass) => outbox.wants(recordClass),
@@ -158,13 +165,16 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
       lookups,
       deadLetters,
       output,
-      watchers: [commands.stage],
+      watchers: [rules, commands.stage],
       onlooker,
       typeChanged: (info) => log.warn({ stage: 'decode', ...info }, `field ${info.field} changed its type`),
       displaced: (window, reason, results) =>
         log.info({ stage: 'window', window, results }, `window ${window} ${reason}: what was open was emitted early`),
     },
-    restoreStages: (stages) => commands.stage.restore(stages[COMMANDS]),
+    restoreStages: (stages) => {
+      rules.restore(stages[RULES])
+      commands.stage.restore(stages[COMMANDS])
+    },
   })
   const { pipeline } = recovered
   const time = createTimeSync(clock, () => clockIsRight(clock), pipeline.held.last)
@@ -192,6 +202,8 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
     return source
   }
   if (!sameFlow(pipeline.flow, flowOf(config))) intake.control({ type: 'flow', flow: flowOf(config) })
+  const ruleFact = (fact: RuleFact) => intake.control({ type: 'fact', stage: RULES, fact })
+  for (const fact of rules.starting(definitionsOf(config.rules), clock.now())) ruleFact(fact)
   const mqttSource = open('mqtt', config.mqtt.durability)
   const httpSource = open('http', config.http.durability)
   const emit = (name: string, durability: Durability) => createEmit(intake, open(name, durability), clock, settler)
@@ -217,12 +229,18 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
     outbox,
     deadLetters,
     store: storage.checkpoints,
-    stages: () => ({ [COMMANDS]: commands.stage.snapshot() }),
+    stages: () => ({ [RULES]: rules.snapshot(), [COMMANDS]: commands.stage.snapshot() }),
     clock,
     log: log.child({ stage: 'journal' }),
   })
   await within(clock, START_WITHIN, checkpointing.now())
 
+  const acknowledge = async (id: string, by: string): Promise<boolean> => {
+    if (!rules.isRaised(id)) return false
+    if (!ruleFact({ type: 'acknowledge', id, by, now: clock.now() })) throw new BusyError('SLUICE_BUSY', 'no room now')
+    await journal.flush()
+    return true
+  }
   let ports: Record<string, number> = {}
   const api = createView({
     gateway,
@@ -241,6 +259,8 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
     deadLetters,
     live,
     commands: commands.stage,
+    rules,
+    acknowledge,
     broker: () => broker,
     ports: () => ports,
     notices: () => [...notices, ...restarts, ...(time.synced ? [] : [UNSYNCED_NOTICE])],
@@ -288,6 +308,8 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
       lookAtTime()
       const tick = pipeline.windows.due(clock.now(), clock.monotonic(), pipeline.entry)
       if (tick) intake.control({ type: 'tick', tick })
+      const fact = rules.due(clock.now(), clock.monotonic())
+      if (fact) ruleFact(fact)
       intake.checkRoom()
       if (!intake.full) intake.flushDrops(taking)
       commands.stage.poke()
@@ -350,6 +372,8 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
       if (!sameFlow(pipeline.flow, flowOf(next.config)) || tables) {
         intake.control({ type: 'flow', flow: flowOf(next.config) })
       }
+      for (const fact of rules.starting(definitionsOf(next.config.rules), clock.now()))
+        if (fact.type === 'define') ruleFact(fact)
       await upstreams.reload(next.config.upstreams)
       await checkpointing.now()
     },

@@ -75,6 +75,10 @@ export interface AlertRecord {
   readonly severity: string
   readonly time: string
   readonly value?: unknown
+  /** Names the alert from `raised` to `cleared`. */
+  readonly id?: string
+  /** Who acknowledged it. */
+  readonly by?: string
 }
 
 export type CommandState = 'accepted' | 'sent' | 'acknowledged' | 'failed' | 'expired' | 'unconfirmed' | 'rejected'

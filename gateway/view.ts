@@ -29,6 +29,7 @@ import type { Emit } from './plugin.ts'
 import type { PluginHost } from './plugin-host.ts'
 import type { Device } from './reading.ts'
 import { CLASSES } from './record.ts'
+import type { RuleStage } from './rules/stage.ts'
 import type { Upstreams } from './upstream/upstreams.ts'
 
 export interface ViewParts {
@@ -49,6 +50,8 @@ export interface ViewParts {
   readonly deadLetters: DeadLetters
   readonly live: Live
   readonly commands: CommandStage
+  readonly rules: RuleStage
+  readonly acknowledge: Api['acknowledgeAlert']
   readonly broker: () => Broker | undefined
   readonly ports: () => Readonly<Record<string, number>>
   readonly notices: () => readonly string[]
@@ -59,7 +62,7 @@ export interface ViewParts {
 }
 
 export function createView(parts: ViewParts): Api {
-  const { clock, pipeline, outbox, upstreams, devices, deadLetters, live, commands } = parts
+  const { clock, pipeline, outbox, upstreams, devices, deadLetters, live, commands, rules } = parts
   const started = clock.now()
   const startedAt = clock.monotonic()
   return {
@@ -102,6 +105,9 @@ export function createView(parts: ViewParts): Api {
       const { repeated, command } = await commands.submit(request, by)
       return { repeated, command: commandStatus(command) }
     },
+    alerts: () =>
+      rules.alerts().map(({ raised, key, ...alert }) => ({ ...alert, key: { ...key }, raised: iso(raised) })),
+    acknowledgeAlert: parts.acknowledge,
     async cancelCommand(id, by) {
       const found = await commands.cancel(id, by)
       return found && commandStatus(found)

@@ -23,6 +23,8 @@ export interface LoadedConfig {
   readonly passwordFile?: string | undefined
   /** What a person must read once: credentials that were made just now. */
   readonly notice?: string | undefined
+  /** Tries the tests of the rules; one text per test that failed. */
+  testRules?(): readonly string[]
 }
 
 export interface RunningGateway<Loaded> {

@@ -13,19 +13,29 @@ export function checkCommand(context: CommandContext): Command {
     .action((options: CommonOptions) => check(context, options))
 }
 
+interface Examined {
+  readonly mistakes: readonly Mistake[]
+  readonly file?: string | undefined
+  /** Tests of rules that failed. */
+  readonly failures?: readonly string[] | undefined
+}
+
 async function check({ actions, terminal, setExitCode }: CommandContext, options: CommonOptions): Promise<void> {
-  const { mistakes, file } = await examine()
-  setExitCode(mistakes.length === 0 ? EXIT.ok : EXIT.config)
+  const { mistakes, file, failures = [] } = await examine()
+  const valid = mistakes.length === 0 && failures.length === 0
+  setExitCode(valid ? EXIT.ok : EXIT.config)
   if (options.json) {
-    terminal.print(JSON.stringify({ valid: mistakes.length === 0, mistakes }))
+    terminal.print(JSON.stringify({ valid, mistakes, failures }))
     return
   }
   for (const { file, line, column, message } of mistakes) terminal.print(`${file}:${line}:${column}: ${message}`)
-  if (mistakes.length === 0) terminal.print(`${file ?? 'built-in defaults'}: no mistakes`)
+  for (const failure of failures) terminal.print(`${file ?? ''}: ${failure}`)
+  if (valid) terminal.print(`${file ?? 'built-in defaults'}: no mistakes`)
 
-  async function examine(): Promise<{ mistakes: readonly Mistake[]; file?: string | undefined }> {
+  async function examine(): Promise<Examined> {
     try {
-      return { mistakes: [], file: (await actions.load(options, terminal.env)).file }
+      const loaded = await actions.load(options, terminal.env)
+      return { mistakes: [], file: loaded.file, failures: loaded.testRules?.() }
     } catch (error) {
       if (error instanceof ConfigError) return { mistakes: error.mistakes }
       throw error

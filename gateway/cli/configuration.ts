@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type Loaded, type LoadOptions, loadConfig, SYSTEM_FILE } from '../config/load.ts'
 import { CONTAINER_DATA, type ContainerDefaults, containerDefaults, inContainer } from '../container.ts'
+import { tryRules } from '../rules/trial.ts'
 import type { ConfigChoice, LoadedConfig } from './actions.ts'
 
 export interface Configuration extends LoadedConfig {
@@ -31,6 +32,7 @@ export async function loadConfiguration(
     data: resolve(data),
     logLevel: log.level,
     logPretty: log.format === 'auto' ? undefined : log.format === 'pretty',
+    testRules: () => tryRules(loaded.config.rules),
     passwordFile: mqtt.passwordFile === undefined ? undefined : loaded.resolve(mqtt.passwordFile),
     ...(container?.notice === undefined ? {} : { notice: container.notice }),
   }

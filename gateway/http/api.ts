@@ -8,6 +8,7 @@ import type { RecordClass } from '../record.ts'
 import type { EventListener, Interest } from './live.ts'
 import type { Numbers } from './metrics.ts'
 import type {
+  AlertStatus,
   Audit,
   CommandQuery,
   CommandRequest,
@@ -54,6 +55,10 @@ export interface Api {
   sendCommand(request: CommandRequest, by: string): Promise<{ repeated: boolean; command: CommandStatus }>
   /** Resolves when the cancellation is durable; a command that is done stays as it is. Undefined: there is none. */
   cancelCommand(id: string, by: string): Promise<CommandStatus | undefined>
+  /** Alerts that are raised, oldest first. */
+  alerts(): readonly AlertStatus[]
+  /** Resolves when it is durable that somebody has seen the alert; false: there is none of that id. @param by who */
+  acknowledgeAlert(id: string, by: string): Promise<boolean>
   outbox(): OutboxStatus
   /** Tries now instead of at the end of the pause. */
   retrySink(sink: string): Promise<OutboxSink | undefined>

@@ -17,6 +17,7 @@ import type { Api } from './api.ts'
 import { fail } from './failures.ts'
 import { SECURITY_HEADERS } from './headers.ts'
 import type { Pulse } from './pulse.ts'
+import { alertRoutes } from './routes/alerts.ts'
 import { commandRoutes } from './routes/commands.ts'
 import { deviceRoutes } from './routes/devices.ts'
 import { eventRoutes } from './routes/events.ts'
@@ -128,6 +129,7 @@ function addRoutes(app: App, parts: AppParts): void {
   healthRoutes(app, parts)
   deviceRoutes(app, parts)
   commandRoutes(app, parts)
+  alertRoutes(app, parts)
   outboxRoutes(app, parts)
   ledgerRoutes(app, parts)
   eventRoutes(app, parts)

@@ -225,6 +225,25 @@ export const commandQuery = z.object({
 
 export const commandList = z.object({ commands: z.array(command) }).describe('newest first')
 
+export const alert = z
+  .object({
+    id: z.string(),
+    rule: z.string(),
+    key: z.record(z.string(), z.string()),
+    severity: z.string(),
+    raised: time,
+    acknowledged: z.boolean(),
+    value: z.unknown().optional(),
+  })
+  .describe('an alert that is raised')
+
+export const alertList = z.object({ alerts: z.array(alert) }).describe('oldest first')
+
+export const acknowledgement = z
+  .strictObject({ by: z.string().min(1).max(256).optional().describe('who has seen it; default `api`') })
+  .nullish()
+  .describe('that somebody has seen an alert')
+
 const recordClass = z.enum(RECORD_CLASSES)
 
 const backlog = z.object({
@@ -352,6 +371,7 @@ export type DeviceQuery = z.infer<typeof deviceQuery>
 export type DevicePage = z.infer<typeof devicePage>
 export type WindowQuery = z.infer<typeof windowQuery>
 export type WindowPage = z.infer<typeof windowPage>
+export type AlertStatus = z.infer<typeof alert>
 export type CommandRequest = z.infer<typeof commandRequest>
 export type CommandStatus = z.infer<typeof command>
 export type CommandQuery = z.infer<typeof commandQuery>

@@ -26,7 +26,7 @@ decode: [{ topic: "a/{device}" }]
 lookups: { places: { file: p.csv } }
 windows: { a: { tumbling: 20s }, b: { session: 5s } }
 upstreams: {}
-rules: { hot: {} }
+rules: { hot: { when: { field: t, above: 30 } } }
 log: { level: debug }
 `,
   )

@@ -104,6 +104,10 @@ export function createFakeApi(clock: Clock): FakeApi {
       api.sent.set(id, made)
       return { repeated: false, command: made }
     },
+    alerts: () => [
+      { id: '7', rule: 'hot', key: { device: 'dvc3001' }, severity: 'warning', raised: TIME, acknowledged: false },
+    ],
+    acknowledgeAlert: async (id) => id === '7',
     cancelCommand: async (id) => {
       const known = api.sent.get(id)
       return known && { ...known, state: 'failed', reason: 'cancelled' }

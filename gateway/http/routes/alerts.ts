@@ -1,0 +1,35 @@
+import { z } from 'zod'
+import { RequestError } from '../../errors.ts'
+import type { App, AppParts } from '../app.ts'
+import * as schemas from '../schemas.ts'
+
+const params = z.object({ id: z.string() })
+
+/** Alerts that are raised, and that somebody has seen them. */
+export function alertRoutes(app: App, { api }: AppParts): void {
+  app.get(
+    '/api/alerts',
+    { schema: { tags: ['alerts'], summary: 'Alerts that are raised', response: { 200: schemas.alertList } } },
+    async () => ({ alerts: api.alerts() }),
+  )
+
+  app.post(
+    '/api/alerts/:id/ack',
+    {
+      schema: {
+        tags: ['alerts'],
+        summary: 'Somebody has seen the alert: it is not said again',
+        params,
+        body: schemas.acknowledgement,
+        response: { 200: schemas.alert, 404: schemas.failure },
+      },
+    },
+    async (request) => {
+      const { id } = request.params
+      const alert = api.alerts().find((one) => one.id === id)
+      if (!alert || !(await api.acknowledgeAlert(id, request.body?.by ?? 'api')))
+        throw new RequestError(404, 'SLUICE_UNKNOWN_ALERT', `no alert that is raised has the id ${id}`)
+      return { ...alert, acknowledged: true }
+    },
+  )
+}
