@@ -63,7 +63,7 @@ test('memory stays bounded with the upstream gone and 50,000 readings per second
     http: { listen: '127.0.0.1:0' },
     windows: { w: { tumbling: '1s', by: ['device'] } },
     outbox: { maxBytes: '4MB' },
-    upstreams: { cloud: nobody, lake: { http: { url: 'http://127.0.0.1:9/' } } },
+    upstreams: { cloud: { ...nobody, raw: true }, lake: { http: { url: 'http://127.0.0.1:9/' } } },
   })
   const gateway = await site.start()
   try {

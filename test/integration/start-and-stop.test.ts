@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, test } from 'node:test'
 import { createSite, type GatewayProcess, runCommand, type Site } from '../support/gateway-process.ts'
 import { startHttpUpstream } from '../support/http-upstream.ts'
-import { publishAll } from '../support/mqtt-device.ts'
+import { connectDevice, publishAll } from '../support/mqtt-device.ts'
+import { eventually } from '../support/within.ts'
 
 const LOOPBACK = { mqtt: { listen: '127.0.0.1:0' }, http: { listen: '127.0.0.1:0' } }
 /** Port 9 of the loopback: nobody listens. */
@@ -81,6 +82,17 @@ test('run: a data directory that cannot be written is one line and exit code 1',
   mkdirSync(partly.data)
   writeFileSync(join(partly.data, 'journal'), '')
   assert.match(await refusal(partly), /journal/)
+})
+
+test('run: a file that the config names and is not there is one line with its path, and exit code 1', async () => {
+  for (const missing of [
+    { ...LOOPBACK, mqtt: { listen: '127.0.0.1:0', passwordFile: 'absent' } },
+    { ...LOOPBACK, http: { listen: '127.0.0.1:0', tokenFile: 'absent' } },
+    { ...LOOPBACK, lookups: { places: { file: 'absent' } } },
+  ]) {
+    const one = site(missing)
+    assert.match(await refusal(one), new RegExp(`${join(one.folder, 'absent')}.*\\(SLUICE_[A-Z_]+\\)`))
+  }
 })
 
 test('run: a data directory in use is one line with the process that holds it, and exit code 1', async () => {
@@ -162,4 +174,39 @@ test('SIGTERM: exits 0 within 5 s with the upstream down and readings unsent, cl
   }
   const audit = await runCommand(['audit', ...one.args])
   assert.equal(audit.code, 0, audit.out + audit.err)
+})
+
+test('SIGTERM: exits 0 within 5 s with upstreams that take connections and never answer, and clients that stay', async () => {
+  const sockets = new Set<Socket>()
+  const mute = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('error', () => undefined)
+  })
+  await once(mute.listen(0, '127.0.0.1'), 'listening')
+  const address = mute.address()
+  const port = address !== null && typeof address === 'object' ? address.port : 0
+  const one = site({
+    ...LOOPBACK,
+    upstreams: {
+      cloud: { mqtt: { url: `mqtt://127.0.0.1:${port}` }, raw: true, batch: { age: '10ms' } },
+      lake: { http: { url: `http://127.0.0.1:${port}/` }, raw: true, batch: { age: '10ms' } },
+    },
+  })
+  const gateway = await start(one)
+  const client = await connectDevice(gateway.ports.mqtt as number)
+  await client.subscribeAsync('telemetry/#')
+  const events = await fetch(`http://127.0.0.1:${gateway.ports.http}/api/events`)
+  assert.equal(events.status, 200)
+  try {
+    await client.publishAsync('telemetry/d', '{"v":1}', { qos: 1 })
+    await eventually('both upstreams are tried', () => sockets.size >= 2)
+    const began = performance.now()
+    assert.equal(await gateway.kill(), 0)
+    assert.ok(performance.now() - began < 5000)
+  } finally {
+    await client.endAsync(true)
+    await events.body?.cancel().catch(() => undefined)
+    for (const socket of sockets) socket.destroy()
+    mute.close()
+  }
 })
