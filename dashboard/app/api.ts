@@ -45,6 +45,17 @@ export interface Described extends DeviceStatus {
   readonly commands?: Readonly<Record<string, DeclaredCommand>>
 }
 
+/** An alert that is raised. */
+export interface RaisedAlert {
+  readonly id: string
+  readonly rule: string
+  readonly key: Readonly<Record<string, string>>
+  readonly severity: string
+  readonly raised: string
+  readonly acknowledged: boolean
+  readonly value?: unknown
+}
+
 export interface RunningConfig {
   readonly file: string | null
   readonly values: unknown
@@ -86,6 +97,9 @@ export const api = {
     }>,
   send: (request: { device: string; command: string; args?: unknown }) =>
     ask('POST', '/api/commands', request) as Promise<CommandStatus>,
+  alerts: () => get('/api/alerts') as Promise<{ alerts: RaisedAlert[] }>,
+  acknowledge: (id: string, by: string) => ask('POST', `/api/alerts/${name(id)}/ack`, by === '' ? {} : { by }),
+  cancel: (id: string) => ask('DELETE', `/api/commands/${name(id)}`) as Promise<CommandStatus>,
   outbox: () => get('/api/outbox') as Promise<OutboxStatus>,
   retry: (sink: string) => ask('POST', `/api/outbox/${name(sink)}/retry`),
   skip: (sink: string) => ask('POST', `/api/outbox/${name(sink)}/skip`, {}) as Promise<{ skipped: number }>,

@@ -20,7 +20,6 @@ export function useLoaded<T>(ask: () => Promise<T>, every: number, key = ''): Lo
     )
   }, [key])
   useEffect(() => {
-    setData(undefined)
     reload()
     const timer = setInterval(reload, every)
     return () => clearInterval(timer)

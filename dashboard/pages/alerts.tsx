@@ -1,13 +1,17 @@
+import { useState } from 'preact/hooks'
 import type { AlertRecord } from '../../gateway/record.ts'
+import { api, type RaisedAlert } from '../app/api.ts'
 import { count, value } from '../app/format.ts'
 import { useNews } from '../app/live.ts'
+import { useLoaded } from '../app/load.ts'
 import { texts } from '../app/texts.ts'
-import { Empty, Table } from '../parts/table.tsx'
+import { Empty, Failure, Table } from '../parts/table.tsx'
 import { When } from '../parts/when.tsx'
 
 export function Alerts() {
   const { alerts, gaps } = useNews()
-  const raised = activeOf(alerts)
+  const { data, reload } = useLoaded(api.alerts, 2000, alerts[0]?.time)
+  const raised = data?.alerts ?? activeOf(alerts)
   const { when, reason, count: n } = texts.alerts
   return (
     <>
@@ -15,7 +19,7 @@ export function Alerts() {
       <section class="card">
         <h2>{texts.alerts.active}</h2>
         {raised.length > 0 ? (
-          <AlertTable alerts={raised} label={texts.alerts.active} />
+          <Raised alerts={raised} onChange={reload} />
         ) : (
           <Empty title={texts.alerts.none} hint={texts.alerts.noneHint} />
         )}
@@ -49,14 +53,61 @@ export function Alerts() {
   )
 }
 
-/** Newest first; of each rule and key the last word counts. */
-function activeOf(alerts: readonly AlertRecord[]): AlertRecord[] {
+/** For a gateway that does not list them: of each rule and key the last word counts. */
+function activeOf(alerts: readonly AlertRecord[]): RaisedAlert[] {
   const last = new Map<string, AlertRecord>()
   for (const alert of alerts) {
     const key = JSON.stringify([alert.rule, alert.key])
     if (!last.has(key)) last.set(key, alert)
   }
-  return [...last.values()].filter((alert) => alert.state !== 'cleared')
+  return [...last]
+    .filter(([, { state }]) => state !== 'cleared')
+    .map(([id, alert]) => ({ ...alert, id, raised: alert.time, acknowledged: alert.state === 'acknowledged' }))
+}
+
+function Raised({ alerts, onChange }: { alerts: readonly RaisedAlert[]; onChange: () => void }) {
+  const [by, setBy] = useState('')
+  const [error, setError] = useState<string>()
+  const acknowledge = (id: string) =>
+    api.acknowledge(id, by.trim()).then(onChange, (reason: Error) => setError(texts.failed(reason.message)))
+  const { when, rule, key, severity, value: v, name } = texts.alerts
+  return (
+    <>
+      <div class="bar">
+        <input aria-label={name} placeholder={name} value={by} onInput={(event) => setBy(event.currentTarget.value)} />
+      </div>
+      <Failure error={error} />
+      <Table label={texts.alerts.active} heads={[when, rule, key, severity, `#${v}`, '\u00a0']}>
+        {alerts.map((alert) => (
+          <tr key={alert.id}>
+            <td>
+              <When at={alert.raised} />
+            </td>
+            <td>{alert.rule}</td>
+            <td>{Object.values(alert.key).join(' · ')}</td>
+            <td>
+              <span class={`tag ${alert.severity === 'info' ? 'warn' : 'bad'}`}>{alert.severity}</span>
+            </td>
+            <td class="number">{alert.value === undefined ? '' : value(alert.value)}</td>
+            <td>
+              {alert.acknowledged ? (
+                <span class="tag good">{texts.alerts.acknowledged}</span>
+              ) : (
+                <button
+                  type="button"
+                  class="plain"
+                  aria-label={`${texts.alerts.acknowledge}: ${alert.rule} ${Object.values(alert.key).join(' ')}`}
+                  onClick={() => void acknowledge(alert.id)}
+                >
+                  {texts.alerts.acknowledge}
+                </button>
+              )}
+            </td>
+          </tr>
+        ))}
+      </Table>
+    </>
+  )
 }
 
 function AlertTable({ alerts, label }: { alerts: readonly AlertRecord[]; label: string }) {

@@ -1,4 +1,4 @@
-import type { CommandStatus } from '../app/api.ts'
+import { api, type CommandStatus } from '../app/api.ts'
 import { texts } from '../app/texts.ts'
 import { Table } from './table.tsx'
 import { When } from './when.tsx'
@@ -21,6 +21,20 @@ export function StateTag({ command }: { command: CommandStatus }) {
   )
 }
 
+/** What has not been sent yet can be taken back; the news of it come on the event stream. */
+function Cancel({ command }: { command: CommandStatus }) {
+  return (
+    <button
+      type="button"
+      class="plain"
+      aria-label={`${texts.control.cancel}: ${command.command} ${command.device}`}
+      onClick={() => void api.cancel(command.id).catch(() => undefined)}
+    >
+      {texts.control.cancel}
+    </button>
+  )
+}
+
 /** Newest first. */
 export function CommandTable({ commands }: { commands: readonly CommandStatus[] }) {
   const { when, device, command: name, state, by } = texts.control
@@ -38,6 +52,7 @@ export function CommandTable({ commands }: { commands: readonly CommandStatus[] 
           </td>
           <td>
             <StateTag command={command} /> {command.reason && <span class="quiet">{command.reason}</span>}
+            {command.state === 'accepted' && <Cancel command={command} />}
           </td>
           <td>{command.by}</td>
         </tr>
