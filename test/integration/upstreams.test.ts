@@ -117,7 +117,12 @@ test('upstreams: those that are down at the start stop nothing, and get everythi
   const batch = { age: '50ms' }
   const cloud = { mqtt: { url: `mqtt://127.0.0.1:${mosquitto.port}` }, raw: true, batch }
   const lake = { http: { url: `http://127.0.0.1:${port}/ingest` }, raw: true, batch }
-  const site = createTestSite({ ...common, gateway: { id: 'patient' }, upstreams: { cloud, lake } })
+  const site = createTestSite({
+    ...common,
+    gateway: { id: 'patient' },
+    outbox: { retry: { max: '500ms' } },
+    upstreams: { cloud, lake },
+  })
   const gateway = await start(site)
   await publishAll(gateway.ports.mqtt as number, readings(0, 21))
   const names = () => complaints(gateway).map((line) => (JSON.parse(line) as { upstream: string }).upstream)
