@@ -139,7 +139,9 @@ export function createReading(device: Device, shape: Shape): Reading {
 }
 
 /** The fields as a plain object: for people, APIs and raw records, not for the hot path. */
-export function fieldsOf(reading: Pick<Reading, 'shape' | 'numbers' | 'texts'>): Record<string, number | string | boolean> {
+export function fieldsOf(
+  reading: Pick<Reading, 'shape' | 'numbers' | 'texts'>,
+): Record<string, number | string | boolean> {
   const fields: Record<string, number | string | boolean> = Object.create(null)
   const { names, kinds } = reading.shape
   for (let i = 0; i < names.length; i++) {
