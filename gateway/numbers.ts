@@ -6,7 +6,7 @@ import type { ViewParts } from './view.ts'
 
 export type NumbersParts = Pick<
   ViewParts,
-  'pipeline' | 'journal' | 'outbox' | 'upstreams' | 'sources' | 'host' | 'broker' | 'clock'
+  'pipeline' | 'journal' | 'outbox' | 'upstreams' | 'sources' | 'host' | 'broker' | 'clock' | 'rules' | 'commands'
 >
 
 export function stageNumbers(parts: NumbersParts): Numbers {
@@ -17,6 +17,7 @@ export function stageNumbers(parts: NumbersParts): Numbers {
       decode(ledgers),
       journal(parts),
       ...windows(parts),
+      ...responses(parts),
       outbox(parts),
       ...upstreams(parts),
     ],
@@ -82,6 +83,27 @@ function windows({ pipeline }: NumbersParts): StageNumbers[] {
       ...(lag === undefined ? {} : { lag }),
     }
   })
+}
+
+/** Only of a gateway that has rules, or was given commands. */
+function responses({ rules, commands }: NumbersParts): StageNumbers[] {
+  const { rules: count, raised, cleared, open, keys, suppressed, refusedKeys } = rules.counts()
+  const { taken, ended, open: waiting, answersIgnored, sendFailures } = commands.counts()
+  const stages: StageNumbers[] = []
+  if (count > 0)
+    stages.push({
+      stage: 'rules',
+      in: keys,
+      out: raised + cleared,
+      bytes: 0,
+      errors: { suppressed, keys: refusedKeys },
+      queue: open,
+    })
+  if (taken > 0) {
+    const errors = { answers_ignored: answersIgnored, send: sendFailures }
+    stages.push({ stage: 'commands', in: taken, out: ended, bytes: 0, errors, queue: waiting })
+  }
+  return stages
 }
 
 function outbox({ outbox: box, clock }: NumbersParts): StageNumbers {

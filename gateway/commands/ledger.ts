@@ -32,6 +32,8 @@ export class Ledger {
   readonly #orders = new Map<number, Order>()
   readonly #append: (record: CommandRecord) => void
   #nextOrder = 1
+  /** Since the process started, those of the replay included. */
+  readonly counts = { taken: 0, ended: 0 }
 
   constructor(append: (record: CommandRecord) => void) {
     this.#append = append
@@ -77,6 +79,7 @@ export class Ledger {
     const { reason } = fact
     const command: LedgerCommand = { ...fact.command, state: 'accepted', time: fact.command.created, attempts: 0 }
     this.#all.set(command.id, command)
+    this.counts.taken++
     this.#opened(command)
     this.#forget(command.created)
     this.#set(command, {
@@ -123,6 +126,7 @@ export class Ledger {
     if (reason === undefined) delete command.reason
     else command.reason = reason
     if (!isFinal(state)) return
+    this.counts.ended++
     this.#open.delete(id)
     const others = this.#ofDevice.get(command.device)
     others?.delete(command)

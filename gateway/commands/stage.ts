@@ -60,6 +60,9 @@ export interface Submitted {
 
 /** What happened to answers and transports, for the metrics. */
 export interface CommandCounts {
+  /** Since the gateway started. */
+  readonly taken: number
+  readonly ended: number
   readonly open: number
   readonly answersIgnored: number
   readonly sendFailures: number
@@ -181,7 +184,14 @@ export class CommandStage implements Watcher {
   }
 
   counts(): CommandCounts {
-    return { open: this.ledger.open().size, answersIgnored: this.#answersIgnored, sendFailures: this.#sendFailures }
+    const { taken, ended } = this.ledger.counts
+    return {
+      taken,
+      ended,
+      open: this.ledger.open().size,
+      answersIgnored: this.#answersIgnored,
+      sendFailures: this.#sendFailures,
+    }
   }
 
   #live(): CommandRuntime {

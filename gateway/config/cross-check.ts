@@ -11,6 +11,7 @@ export function crossCheck(parsed: Partial<Parsed>, value: unknown): Finding[] {
     ...httpAccess(parsed),
     ...lookupTables(value),
     ...shadowedRules(value),
+    ...ruleWindows(parsed, value),
     ...sharedPorts(parsed, value),
     ...tooLarge(parsed),
   ]
@@ -72,6 +73,19 @@ function* shadowedRules(value: unknown): Generator<Finding> {
     if (first === i || typeof topic !== 'string') continue
     const message = `rule ${first + 1} has the same topic and wins: this one is never used, remove it`
     yield { path: ['decode', i, 'topic'], at: 'value', message }
+  }
+}
+
+/** A rule on results names a window that is there. */
+function* ruleWindows({ windows }: Partial<Parsed>, value: unknown): Generator<Finding> {
+  const rules = at(value, 'rules')
+  if (!windows || typeof rules !== 'object' || rules === null) return
+  const names = Object.keys(windows)
+  for (const [name, rule] of Object.entries(rules)) {
+    const on = at(rule, 'on')
+    if (typeof on !== 'string' || on === 'readings' || names.includes(on)) continue
+    const message = `there is no window \`${on}\`${suggestion(on, names)}: write \`readings\` or the name of a window`
+    yield { path: ['rules', name, 'on'], at: 'value', message }
   }
 }
 

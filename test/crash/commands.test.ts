@@ -11,6 +11,9 @@ const CYCLES = 6
 const FINISH = 30_000
 const FINAL = ['acknowledged', 'failed', 'expired', 'unconfirmed', 'rejected']
 
+/** A key of the config. */
+const THEN = 'then'
+
 type Done = Map<string, { name: string; args: unknown }>
 
 /** Orders one command after the other until the gateway is gone; adds the ids that it promised to keep. */
@@ -32,13 +35,32 @@ async function order(gateway: GatewayProcess, cycle: number, promised: Set<strin
   }
 }
 
+/** A sensor whose every second reading makes a rule order something, until the gateway is gone. */
+async function sense(gateway: GatewayProcess): Promise<void> {
+  for (let n = 0; ; n++) {
+    try {
+      await fetch(`http://127.0.0.1:${gateway.ports.http}/api/telemetry/sensor`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ n: n % 2 }),
+      })
+    } catch {
+      return
+    }
+  }
+}
+
 async function cycle(
   gateway: GatewayProcess,
   number: number,
   state: { promised: Set<string>; done: Done; received: string[]; random: () => number },
 ): Promise<void> {
   const actuator = await connect(gateway, state.done)
-  const ordering = [order(gateway, number * 2, state.promised), order(gateway, number * 2 + 1, state.promised)]
+  const ordering = [
+    sense(gateway),
+    order(gateway, number * 2, state.promised),
+    order(gateway, number * 2 + 1, state.promised),
+  ]
   // The moment of the crash is the experiment itself, so this waits for time.
   await new Promise((resolve) => setTimeout(resolve, 100 + state.random() * 400))
   await gateway.kill('SIGKILL')
@@ -65,6 +87,18 @@ function statesOf(receiver: Receiver): Map<string, string[]> {
   return states
 }
 
+/** States of the sensor's alert, in the order of their numbers: raised and cleared in turn. */
+function alertsOf(receiver: Receiver): string[] {
+  return [...receiver.logs].flatMap(([name, log]) =>
+    name.startsWith('event')
+      ? [...log.values()]
+          .filter(({ kind }) => kind === 'alert')
+          .sort((a, b) => a.seq - b.seq)
+          .map(({ state }) => String(state))
+      : [],
+  )
+}
+
 function isDone(states: readonly string[] | undefined): boolean {
   return FINAL.includes(states?.at(-1) ?? '')
 }
@@ -79,6 +113,13 @@ test('through kill -9 no command is lost or done twice, and every one ends in a 
     mqtt: { listen: '127.0.0.1:0' },
     http: { listen: '127.0.0.1:0' },
     upstreams: { test: { http: { url: `http://127.0.0.1:${receiver.port}/` }, batch: { age: '50ms' } } },
+    rules: {
+      odd: {
+        when: { field: 'n', equals: 1 },
+        maxPerMinute: 1_000_000,
+        [THEN]: ['alert', { command: { device: 'lamp', command: 'blink', deadline: '4s' } }],
+      },
+    },
     log: { level: 'error' },
   })
   t.after(() => receiver.close())
@@ -89,13 +130,20 @@ test('through kill -9 no command is lost or done twice, and every one ends in a 
   const gateway = await site.start()
   const actuator = await connect(gateway, state.done)
   const deadline = performance.now() + FINISH
-  const open = () => [...state.promised].filter((id) => !isDone(statesOf(receiver).get(id)))
+  const open = () => {
+    const states = statesOf(receiver)
+    return [...new Set([...state.promised, ...states.keys()])].filter((id) => !isDone(states.get(id)))
+  }
   while (performance.now() < deadline && open().length > 0)
     await Promise.race([receiver.next(), new Promise((resolve) => setTimeout(resolve, 200))])
   await gateway.kill('SIGTERM')
   await actuator.close()
   state.received.push(...actuator.received)
 
+  const alerts = alertsOf(receiver)
+  assert.ok(alerts.length > 10)
+  const twice = alerts.filter((one, i) => one === alerts[i - 1])
+  assert.deepEqual(twice, [], 'an alert was lost or said twice')
   const states = statesOf(receiver)
   t.diagnostic(`${state.promised.size} promised, ${states.size} known upstream, ${state.done.size} done`)
   assert.deepEqual(open(), [], 'some never ended')
@@ -108,4 +156,5 @@ test('through kill -9 no command is lost or done twice, and every one ends in a 
     if (!list.includes('sent')) assert.ok(!state.done.has(id), `${id} was done and never sent`)
   }
   assert.ok(state.promised.size > 50)
+  assert.ok([...state.done.values()].filter(({ name }) => name === 'blink').length > 10)
 })
