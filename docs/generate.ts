@@ -6,7 +6,7 @@ import { jsonSchema } from '../gateway/config/json-schema.ts'
 import { pluginTable, referencePage } from '../gateway/config/reference.ts'
 import { openapi } from '../gateway/http/openapi.ts'
 import type { Plugin } from '../gateway/plugin.ts'
-import { plugins } from '../plugins/index.ts'
+import { allPlugins } from '../plugins/index.ts'
 import { errorPage } from './error-codes.ts'
 
 interface Generator {
@@ -16,6 +16,8 @@ interface Generator {
 }
 
 process.chdir(join(dirname(fileURLToPath(import.meta.url)), '..'))
+
+const plugins = await allPlugins()
 
 const GENERATORS: readonly Generator[] = [
   { file: 'docs/reference/config.md', make: () => referencePage(plugins) },

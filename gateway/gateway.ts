@@ -105,7 +105,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
   const devices = createDevices()
   const host = createPluginHost({
     gateway,
-    plugins: loaded.plugins,
+    plugins: () => loaded.plugins,
     clock,
     log,
     settings,
@@ -260,6 +260,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
     live,
     commands: commands.stage,
     rules,
+    described: () => loaded.config.devices,
     acknowledge,
     broker: () => broker,
     ports: () => ports,

@@ -7,7 +7,8 @@ import type { Settings } from './settings.ts'
 
 export interface HostParts {
   readonly gateway: string
-  readonly plugins: readonly Plugin[]
+  /** Of the config that holds now. */
+  readonly plugins: () => readonly Plugin[]
   readonly clock: Clock
   readonly log: Log
   readonly settings: Settings
@@ -43,7 +44,7 @@ export function createPluginHost(parts: HostParts): PluginHost {
   }
   return {
     create(instance, name, options) {
-      const plugin = parts.plugins.find((candidate) => candidate.name === name)
+      const plugin = parts.plugins().find((candidate) => candidate.name === name)
       if (!plugin) throw new SluiceError('SLUICE_PLUGIN_UNKNOWN', `there is no plugin ${name}`)
       return plugin.create(options, {
         name: instance,

@@ -161,6 +161,11 @@ export interface Plugin<Schema extends z.ZodType = z.ZodType> {
   create(config: z.output<Schema>, context: PluginContext): Roles
 }
 
+/** A plugin that is loaded when it is needed. */
+export interface DeferredPlugin extends Pick<Plugin, 'name' | 'roles'> {
+  load(): Promise<Plugin>
+}
+
 /** Only helps inference. */
 export function definePlugin<Schema extends z.ZodType>(plugin: Plugin<Schema>): Plugin<Schema> {
   return plugin

@@ -2,8 +2,9 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { ConfigError, type Mistake, reasonOf } from '../errors.ts'
-import type { Plugin } from '../plugin.ts'
+import type { DeferredPlugin, Plugin } from '../plugin.ts'
 import { crossCheck } from './cross-check.ts'
+import { loadMentioned, mentionIn } from './deferred.ts'
 import { type ConfigDocument, parseYaml } from './document.ts'
 import { effectiveConfig, type Origin } from './effective.ts'
 import { defaultGatewayId } from './identity.ts'
@@ -19,8 +20,8 @@ export const SYSTEM_FILE = '/etc/sluice/sluice.yaml'
 const MAX_FILE = 4 * 1024 * 1024
 
 export interface LoadOptions {
-  /** Built-in plugins. */
-  readonly plugins: readonly Plugin[]
+  /** Built-in plugins; one that the config does not name is not loaded. */
+  readonly plugins: readonly (Plugin | DeferredPlugin)[]
   /** From `--config`. Absent: the system's file when there is one, else the defaults. */
   readonly file?: string | undefined
   readonly env?: Readonly<Record<string, string | undefined>>
@@ -62,12 +63,13 @@ interface Examined {
 }
 
 async function examine(options: LoadOptions): Promise<Examined> {
-  const { env = process.env, plugins: builtIn } = options
+  const { env = process.env } = options
   const document = await open(options)
   if (document.broken) return { mistakes: inOrder(document.mistakes, document.file) }
   const file = document.file === '' ? undefined : document.file
   const absolute = (path: string) => resolve(file === undefined ? '.' : dirname(file), path)
 
+  const builtIn = await loadMentioned(options.plugins, mentionIn(document.value, env))
   const own = await ownPlugins(document.value, builtIn, absolute, options.loadPlugin)
   const plugins = [...builtIn, ...own.plugins]
   const schema = once(() => jsonSchema(plugins))

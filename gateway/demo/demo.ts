@@ -9,14 +9,14 @@ import { loadConfig } from '../config/load.ts'
 import { StartError } from '../errors.ts'
 import { type Gateway, startGateway } from '../gateway.ts'
 import { createLog } from '../logging.ts'
-import type { Plugin } from '../plugin.ts'
+import type { DeferredPlugin, Plugin } from '../plugin.ts'
 import type { WindowRecord } from '../record.ts'
 import { type Fleet, startFleet } from './fleet.ts'
 import { createScreen, type Totals } from './screen.ts'
 import { type DemoUpstream, startUpstream } from './upstream.ts'
 
 export interface DemoParts {
-  readonly plugins: readonly Plugin[]
+  readonly plugins: readonly (Plugin | DeferredPlugin)[]
   readonly clock: Clock
   readonly version: string
 }
