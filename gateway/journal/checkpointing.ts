@@ -7,7 +7,7 @@
 import type { Clock } from '../clock.ts'
 import { createComplaint } from '../complaint.ts'
 import type { DeadLetters } from '../decode/dead-letters.ts'
-import { reasonOf } from '../errors.ts'
+import { BusyError, reasonOf } from '../errors.ts'
 import { codeOf } from '../log/files.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { Pipeline } from '../pipeline.ts'
@@ -58,6 +58,9 @@ export function createCheckpointing(parts: CheckpointingParts): Checkpointing {
     const encoded = encodeCheckpoint({ entry, facts, windows })
     await journal.flush()
     await outbox.commit(entry, true)
+    // A log that was closed meanwhile lets its waiters go, and a gap that still grows is not told yet.
+    if (journal.durable < entry || outbox.coveredByAll < entry)
+      throw new BusyError('SLUICE_CHECKPOINT_EARLY', 'the disk does not hold yet what a checkpoint would count')
     const bytes = await encoded
     await store.save(bytes, entry)
     writtenAtLast = journal.log.bytesWritten
@@ -69,7 +72,7 @@ export function createCheckpointing(parts: CheckpointingParts): Checkpointing {
       .then(() => complaint.recovered(() => log.info({}, 'checkpoints are made again')))
       .catch((error) => {
         // Not at every look, or a full disk is asked each second.
-        writtenAtLast = journal.log.bytesWritten
+        if (!(error instanceof BusyError)) writtenAtLast = journal.log.bytesWritten
         complaint.raise(codeOf(error), () =>
           log.warn({ reason: reasonOf(error) }, 'no checkpoint could be made; the next start replays more'),
         )

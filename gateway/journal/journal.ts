@@ -7,7 +7,7 @@
  * for a commit too; many results ask once.
  */
 import type { Clock } from '../clock.ts'
-import type { Log } from '../log/log.ts'
+import type { Batch, Log } from '../log/log.ts'
 import { decodeEntry, type Entry } from './entry.ts'
 
 export type Durability = 'fsync' | 'interval' | 'none'
@@ -89,14 +89,16 @@ export function createJournal(log: Log, clock: Clock): Journal {
 
 /** Entries of a log from `from` on, in order; other work gets its turn now and then. */
 export async function replay(
-  log: Pick<Log, 'read'>,
+  log: Pick<Log, 'read'> & Partial<Pick<Log, 'undecided'>>,
   from: number,
   visit: (entry: number, content: Entry) => void,
 ): Promise<Replayed> {
   let entries = 0
   let skipped = 0
-  for await (const { first, count, skipped: missing, body, bounds } of log.read(from)) {
+  let next = from
+  const take = async ({ first, count, skipped: missing, body, bounds }: Batch) => {
     skipped += missing
+    next = first + count
     for (let i = 0; i < count; i++) {
       const content = decodeEntry(body.subarray(bounds[2 * i], bounds[2 * i + 1]))
       if (content) visit(first + i, content)
@@ -105,5 +107,8 @@ export async function replay(
       if (entries % TURN === 0) await new Promise((resolve) => setImmediate(resolve))
     }
   }
+  for await (const batch of log.read(from)) await take(batch)
+  // On a disk that takes nothing these wait to be written again; a start must not wait with them, nor leave them out.
+  for (const batch of log.undecided?.(next) ?? []) await take(batch)
   return { entries, skipped }
 }

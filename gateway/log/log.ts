@@ -36,7 +36,7 @@
  */
 import type { Clock } from '../clock.ts'
 import type { Files } from './files.ts'
-import { readLog } from './reader.ts'
+import { batchOf, readLog } from './reader.ts'
 import { recover } from './recovery.ts'
 import { createRetention } from './retention.ts'
 import { Writer } from './writer.ts'
@@ -188,6 +188,8 @@ export interface Log {
   onRoom(listener: () => void): void
   /** What is durable, from `from` on, in order, a frame at a time. Safe beside appends, trims and trouble. */
   read(from: number, options?: ReadOptions): AsyncGenerator<Batch, void, void>
+  /** What opening found from `from` on and could not make durable yet, the disk being in trouble: in memory, in order. */
+  undecided(from: number): Batch[]
   /** Deletes segments all of whose records are below `number`. What is deleted is gone from the log at once, from the disk when it resolves. */
   trimTo(number: number): Promise<void>
   /** End (first number after) and bytes of the oldest segment that may be deleted, or null. */
@@ -229,6 +231,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
     soundTo: recovered.torn?.offset ?? Infinity,
   })
   await writer.open()
+  const undecided = recovered.unsure.filter(({ head }) => head.first + head.count - 1 > writer.durable)
   const retention = createRetention({ files, clock, directory, segments })
   await retention.describeOldest()
   const source = {
@@ -299,6 +302,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
     onWritten: (listener) => void writer.writtenListeners.push(listener),
     onRoom: (listener) => void writer.roomListeners.push(listener),
     read: (from, read = {}) => readLog(source, from, read),
+    undecided: (from) => undecided.flatMap((frame) => batchOf(frame, from) ?? []),
     trimTo: (number) => retention.trimTo(number),
     oldestUnit: () => retention.oldestUnit(),
     retain: (limits) => retention.retain(limits),

@@ -115,6 +115,12 @@ async function fileOf(files: Files, position: Position, segment: Segment): Promi
   return position.file
 }
 
+/** What a frame has from `from` on; null when that is nothing. */
+export function batchOf(frame: ScannedFrame, from: number): Batch | null {
+  const found = contentOf(frame, from, Infinity)
+  return typeof found === 'string' ? null : { ...found, skipped: 0 }
+}
+
 type Content = Omit<Batch, 'skipped'>
 
 /** What is to be yielded of it: records from `next` to `last`, none because it lies before or beyond, or none because it is bad. */

@@ -13,18 +13,17 @@ export interface Outcome {
   readonly failures: readonly string[]
 }
 
-const DEVICES = 20
-const WINDOW = 10_000
+export const DEVICES = 20
+export const WINDOW = 10_000
 /** How long the end may take: the last windows must arrive. */
 const FINISH = 60_000
 
 export async function killCycles(cycles: number, seed: number, progress: (text: string) => void): Promise<Outcome> {
   const random = seeded(seed)
   const receiver = await startReceiver()
-  const site = createSite(config(receiver.port))
+  const site = createSite(crashConfig(receiver.port))
   const promises = createPromises(DEVICES)
-  // A whole window, so that reading n is in window n / 10.
-  const base = Math.floor((Date.now() - 48 * 3_600_000) / WINDOW) * WINDOW
+  const base = eventBase()
   try {
     for (let cycle = 0; cycle < cycles; cycle++) {
       const gateway = await site.start()
@@ -48,7 +47,8 @@ export async function killCycles(cycles: number, seed: number, progress: (text: 
   }
 }
 
-function config(upstream: number): object {
+/** @param more of the config, in place of what stands here */
+export function crashConfig(upstream: number, more: object = {}): object {
   return {
     gateway: { id: 'crash' },
     mqtt: { listen: '127.0.0.1:0' },
@@ -60,6 +60,7 @@ function config(upstream: number): object {
     },
     upstreams: { test: { http: { url: `http://127.0.0.1:${upstream}/` }, batch: { age: '50ms' } } },
     log: { level: 'warn' },
+    ...more,
   }
 }
 
@@ -79,7 +80,13 @@ async function loadAndKill(
   await sender.ended
 }
 
-async function finish(
+/** Two days ago, at the beginning of a window, so that reading n is in window n / 10. */
+export function eventBase(): number {
+  return Math.floor((Date.now() - 48 * 3_600_000) / WINDOW) * WINDOW
+}
+
+/** Closes all windows, waits for them at the receiver and says what is wrong with them; stops the gateway. */
+export async function finish(
   gateway: GatewayProcess,
   receiver: Receiver,
   promises: Promises,
