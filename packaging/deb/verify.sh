@@ -67,7 +67,7 @@ echo 'OK upgraded: the edited config stays'
 
 echo 'tumbing: {}' >>/etc/sluice/sluice.yaml
 systemctl reload sluice 2>/dev/null && fail 'it reloads a wrong config'
-sluice health || fail 'a wrong config stopped a running gateway'
+sluice health --data /var/lib/sluice || fail 'a wrong config stopped a running gateway'
 systemctl restart sluice 2>/dev/null && fail 'it starts with a wrong config'
 sed -i '/tumbing/d' /etc/sluice/sluice.yaml
 systemctl stop sluice
