@@ -3,6 +3,7 @@ import type { Broker } from './broker/broker.ts'
 import type { Clock } from './clock.ts'
 import { commandStatus } from './commands/open.ts'
 import type { CommandStage } from './commands/stage.ts'
+import type { Config } from './config/schema.ts'
 import type { DeadLetters } from './decode/dead-letters.ts'
 import type { Devices } from './decode/devices.ts'
 import { lastFields } from './devices.ts'
@@ -51,6 +52,8 @@ export interface ViewParts {
   readonly live: Live
   readonly commands: CommandStage
   readonly rules: RuleStage
+  /** What the config says of devices. */
+  readonly described: () => Config['devices']
   readonly acknowledge: Api['acknowledgeAlert']
   readonly broker: () => Broker | undefined
   readonly ports: () => Readonly<Record<string, number>>
@@ -65,6 +68,7 @@ export function createView(parts: ViewParts): Api {
   const { clock, pipeline, outbox, upstreams, devices, deadLetters, live, commands, rules } = parts
   const started = clock.now()
   const startedAt = clock.monotonic()
+  const deviceOf = (id: string) => deviceStatus(id, devices.find(id), parts.described()[id], started)
   return {
     gateway: parts.gateway,
     version: parts.version,
@@ -75,18 +79,21 @@ export function createView(parts: ViewParts): Api {
     config: () => ({ file: parts.config ?? null, ...parts.running() }),
     devices({ match, after, limit }) {
       const matches = match === undefined ? undefined : matcher(match)
-      const all = [...devices.all()].filter((d) => d.last !== undefined && (!matches || matches(d.id, undefined)))
-      all.sort((a, b) => (a.id < b.id ? -1 : 1))
-      const from = after === undefined ? 0 : all.findIndex((d) => d.id > after)
+      const heard = [...devices.all()].filter((d) => d.last !== undefined).map(({ id }) => id)
+      const all = [...new Set([...heard, ...Object.keys(parts.described())])]
+        .filter((id) => !matches || matches(id, undefined))
+        .sort()
+      const from = after === undefined ? 0 : all.findIndex((id) => id > after)
       const page = from < 0 ? [] : all.slice(from, from + limit)
       const more = from >= 0 && from + limit < all.length
-      const next = more ? page.at(-1)?.id : undefined
-      return { total: all.length, devices: page.map(deviceStatus), ...(next === undefined ? {} : { next }) }
+      const next = more ? page.at(-1) : undefined
+      return {
+        total: all.length,
+        devices: page.flatMap((id) => deviceOf(id) ?? []),
+        ...(next === undefined ? {} : { next }),
+      }
     },
-    device(id) {
-      const device = devices.find(id)
-      return device?.last === undefined ? undefined : deviceStatus(device)
-    },
+    device: deviceOf,
     windows: ({ window, device, limit }) => windowPage(pipeline, window, device, limit),
     commands: ({ device, state, limit }) => {
       const found: CommandStatus[] = []
@@ -209,11 +216,31 @@ function status(parts: ViewParts): Omit<Status, 'stages' | 'started' | 'uptime'>
   }
 }
 
-function deviceStatus(device: Device): DeviceStatus {
-  const last = device.last
-  if (last === undefined) throw new RangeError(`device ${device.id} has sent nothing`)
+/** Undefined for a device that has sent nothing and of which nobody said anything. */
+function deviceStatus(
+  id: string,
+  device: Device | undefined,
+  described: Config['devices'][string] | undefined,
+  started: number,
+): DeviceStatus | undefined {
+  const last = device?.last
+  if (last === undefined && described === undefined) return undefined
+  const { webhook: _, ...said } = described ?? {}
+  // Answers are plain copies; what the config holds is not to be written to.
+  const copy = structuredClone(said) as Pick<DeviceStatus, 'name' | 'room' | 'kind' | 'units' | 'commands'>
+  if (last === undefined)
+    return {
+      id,
+      source: 'config',
+      time: iso(started),
+      received: iso(started),
+      readings: 0,
+      tags: {},
+      fields: {},
+      ...copy,
+    }
   return {
-    id: device.id,
+    id,
     source: last.source,
     ...(last.stream === undefined ? {} : { stream: last.stream }),
     time: iso(last.time),
@@ -221,6 +248,7 @@ function deviceStatus(device: Device): DeviceStatus {
     readings: last.count,
     tags: { ...last.tags },
     fields: lastFields(last),
+    ...copy,
   }
 }
 

@@ -103,11 +103,36 @@ export const device = z
     id: z.string(),
     source: z.string(),
     stream: z.string().optional(),
-    time: time.describe('event time of its last reading'),
+    time: time.describe("event time of its last reading; of one that has sent none, the gateway's start"),
     received: time,
     readings: z.number().describe('since the process started'),
     tags,
     fields: z.record(z.string(), value).describe('of its last reading'),
+    name: z.string().optional().describe('as the config says'),
+    room: z.string().optional(),
+    kind: z.string().optional(),
+    units: z.record(z.string(), z.string()).optional().describe('by field'),
+    commands: z
+      .record(
+        z.string(),
+        z.object({
+          kind: z.string(),
+          name: z.string().optional(),
+          args: z.record(
+            z.string(),
+            z.object({
+              type: z.enum(['number', 'text', 'boolean']),
+              min: z.number().optional(),
+              max: z.number().optional(),
+              oneOf: z.array(z.string()).optional(),
+              unit: z.string().optional(),
+              optional: z.boolean(),
+            }),
+          ),
+        }),
+      )
+      .optional()
+      .describe('what it can be told, as the config says'),
   })
   .describe('a device and its last reading')
 

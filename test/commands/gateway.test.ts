@@ -155,3 +155,30 @@ function upstreamConnected(site: TestGateway, name: string): Promise<void> {
     look()
   })
 }
+
+test('a device that people described is listed with what it can be told, though it never sent anything', async (t) => {
+  const lamp = { name: 'Desk lamp', webhook: 'http://127.0.0.1:1/secret', commands: { on: { kind: 'switch' } } }
+  const site = await startTestGateway({ devices: { lamp } })
+  t.after(() => site.close())
+  const [device] = site.gateway.api.devices({ limit: 10 }).devices
+  assert.equal(device?.name, 'Desk lamp')
+  assert.deepEqual(device?.commands, { on: { kind: 'switch', args: {} } })
+  assert.ok(!JSON.stringify(device).includes('secret'))
+  assert.equal((await post(site, { device: 'lamp', command: 'off' })).body.state, 'rejected')
+})
+
+test('commands from upstream wait for the gateway while it is away', async (t) => {
+  const cloud = await startTestGateway({})
+  t.after(() => cloud.close())
+  const config = { upstreams: { cloud: { mqtt: { url: `mqtt://127.0.0.1:${cloud.port('mqtt')}` } } } }
+  const first = await startTestGateway(config)
+  await upstreamConnected(first, 'cloud')
+  await first.close()
+  const boss = await connectAsync(`mqtt://127.0.0.1:${cloud.port('mqtt')}`, { reconnectPeriod: 0 })
+  t.after(() => boss.endAsync(true))
+  const order = JSON.stringify({ id: 'k1', device: 'lamp', command: 'on' })
+  await boss.publishAsync('sluice/test/command', order, { qos: 1 })
+  const second = await startTestGateway(config)
+  t.after(() => second.close())
+  await reached(second, 'k1', 'accepted')
+})
