@@ -10,6 +10,22 @@ import { connectAsync } from 'mqtt'
 import { holes, type Receiver, startReceiver } from '../crash/receiver.ts'
 import { type Executable, type Running, runExecutable, startGateway } from './executable.ts'
 
+/** A plugin of a person's own: says one reading. */
+const OWN_PLUGIN = `export default ({ z }) => ({
+  name: 'own',
+  summary: 'says one reading',
+  roles: ['source'],
+  config: z.strictObject({}),
+  create: () => ({
+    source: {
+      async run(emit, signal) {
+        await emit({ topic: 'telemetry/own-device', payload: Buffer.from('{"alive":1}') })
+        await new Promise((resolve) => signal.addEventListener('abort', resolve))
+      },
+    },
+  }),
+})
+`
 const WINDOW = 10_000
 const READINGS = 10
 /** An emulated start takes seconds; ms. */
@@ -26,19 +42,31 @@ export async function smoke(executable: Executable, progress: (step: string) => 
   }
   const data = join(folder, 'data')
   const config = join(folder, 'sluice.yaml')
+  writeFileSync(join(folder, 'own.mjs'), OWN_PLUGIN)
   writeFileSync(config, JSON.stringify(configFor(receiver.port)))
-  try {
+  const steps = async () => {
     await commands(executable, config)
     progress('version and check')
     await deliversResults(await start(), receiver)
     progress('readings over MQTT, a window result at the HTTP upstream')
     await healthOf(executable, data)
-    progress('health and status')
+    progress('health, status, and a reading of a plugin loaded from a file')
+    assert.ok(running)
+    await commandsDevice(running, receiver)
+    progress('a command to a device, its answer at the upstream')
     await survivesKill(running, start, receiver)
     progress('kill -9 with the upstream down, started again: each window once, nothing lost')
     await stopsCleanly(running, executable, data)
     progress('SIGTERM, audit balances')
+  }
+  let deadline: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    deadline = setTimeout(() => reject(new Error(`not done in ${2 * PATIENCE} ms`)), 2 * PATIENCE)
+  })
+  try {
+    await Promise.race([steps(), late])
   } finally {
+    clearTimeout(deadline)
     await running?.kill('SIGKILL')
     await receiver.close()
     rmSync(folder, { recursive: true, force: true })
@@ -54,6 +82,8 @@ function configFor(upstream: number): object {
     windows: { 'per-device': { tumbling: '10s', by: ['device'], delay: '0s', idle: '10m' } },
     upstreams: { test: { http: { url: `http://127.0.0.1:${upstream}/` }, batch: { age: '50ms' } } },
     log: { level: 'warn' },
+    plugins: ['./own.mjs'],
+    sources: { own: { own: {} } },
   }
 }
 
@@ -80,6 +110,29 @@ async function healthOf(executable: Executable, data: string): Promise<void> {
   assert.equal(health.code, 0, health.err)
   const status = await runExecutable(executable, ['status', '--json', '--data', data])
   assert.equal(JSON.parse(status.out).gateway, 'smoke')
+  const devices = await runExecutable(executable, ['devices', '--json', '--data', data])
+  assert.match(devices.out, /"own-device"/)
+}
+
+async function commandsDevice({ ports }: Running, receiver: Receiver): Promise<void> {
+  const valve = await connectAsync(`mqtt://127.0.0.1:${ports.mqtt}`, { clientId: 'valve-1', reconnectPeriod: 0 })
+  const heard = new Promise<void>((resolve) => {
+    valve.on('message', (topic, payload) => {
+      const { id, args } = JSON.parse(payload.toString()) as { id: string; args: unknown }
+      assert.deepEqual(args, { angle: 30 })
+      valve.publish(`${topic}/ack`, JSON.stringify({ id, ok: true }), { qos: 1 })
+      resolve()
+    })
+  })
+  await valve.subscribeAsync('command/valve-1/open', { qos: 1 })
+  const body = JSON.stringify({ id: 'smoke-1', device: 'valve-1', command: 'open', args: { angle: 30 } })
+  const headers = { 'content-type': 'application/json' }
+  const answer = await fetch(`http://127.0.0.1:${ports.http}/api/commands`, { method: 'POST', body, headers })
+  assert.equal(answer.status, 202)
+  await heard
+  const events = () => [...receiver.logs].flatMap(([name, log]) => (name.startsWith('event') ? [...log.values()] : []))
+  await until(receiver, () => events().some(({ id, state }) => id === 'smoke-1' && state === 'acknowledged'))
+  await valve.endAsync()
 }
 
 async function survivesKill(
@@ -136,15 +189,15 @@ function windows(receiver: Receiver): Map<number, { count: unknown; sum: unknown
   for (const [name, log] of receiver.logs) {
     if (!name.startsWith('result')) continue
     for (const record of log.values()) {
-      const { start, count, fields } = record as unknown as {
+      const { start, count, fields, key } = record as unknown as {
         start: string
         count: number
-        fields: { v: { sum: number } }
+        key: { device: string }
+        fields: { v?: { sum: number } }
       }
       const number = (Date.parse(start) - baseTime()) / WINDOW
-      const device = (record.key as { device: string }).device
-      if (device !== `pump-${number}`) continue
-      found.set(number, [...(found.get(number) ?? []), { count, sum: fields.v.sum }])
+      if (key.device !== `pump-${number}`) continue
+      found.set(number, [...(found.get(number) ?? []), { count, sum: fields.v?.sum }])
     }
   }
   return found
