@@ -21,6 +21,7 @@ import { fill, fillAll } from './effects.ts'
 import { Group, type GroupHost, groupOf, READINGS } from './group.ts'
 import type { Active, Key, KeyState } from './key-state.ts'
 import { loadKey, type SavedGroup, saveKey } from './snapshot.ts'
+import { type SavedStorms, Storms } from './storms.ts'
 import { Timers } from './timers.ts'
 
 export const STAGE = 'rules'
@@ -61,17 +62,10 @@ export interface RuleState {
   readonly skew: number
   readonly floor: number
   readonly nextAlert: number
-  readonly storms: readonly (readonly [string, Storm])[]
+  readonly storms: SavedStorms
   readonly groups: readonly SavedGroup[]
 }
 
-interface Storm {
-  minute: number
-  raised: number
-  suppressed: number
-}
-
-const MINUTE = 60_000
 /** A wall clock that moves otherwise than time by more than this was set, ms. */
 const STEP = 2000
 
@@ -83,7 +77,7 @@ export class RuleStage implements Watcher, GroupHost {
   readonly #onResults = new Map<string, Group[]>()
   #groups: Group[] = []
   readonly #timers: Timers
-  readonly #storms = new Map<string, Storm>()
+  readonly #storms = new Storms((rule, suppressed) => this.#sayStorm(rule, suppressed))
   /** Raised ones by id. */
   readonly #alerts = new Map<string, { group: Group; key: KeyState; rule: CompiledRule; active: Active }>()
   readonly #groupOfKey = new WeakMap<KeyState, Group>()
@@ -165,7 +159,7 @@ export class RuleStage implements Watcher, GroupHost {
     this.#lastMonotonic = monotonic
     if (Math.abs(now - expected) > STEP) return { type: 'step', by: now - expected, now }
     const clock = Math.max(this.clock, now - this.#skew)
-    if (this.#timers.any(clock) || this.#calmed(clock)) return { type: 'tick', now }
+    if (this.#timers.any(clock) || this.#storms.due(clock)) return { type: 'tick', now }
     return null
   }
 
@@ -194,7 +188,7 @@ export class RuleStage implements Watcher, GroupHost {
       skew: this.#skew,
       floor: this.#floor,
       nextAlert: this.#nextAlert,
-      storms: [...this.#storms].map(([name, storm]) => [name, { ...storm }]),
+      storms: this.#storms.state(),
       groups: this.#saveGroups(),
     }
   }
@@ -206,7 +200,7 @@ export class RuleStage implements Watcher, GroupHost {
     this.#skew = state.skew
     this.#floor = state.floor
     this.#nextAlert = state.nextAlert
-    for (const [name, storm] of state.storms) this.#storms.set(name, { ...storm })
+    this.#storms.restore(state.storms)
     this.#build(state.definitions, state.groups, () => true)
   }
 
@@ -361,7 +355,7 @@ export class RuleStage implements Watcher, GroupHost {
       }
       this.#timers.settle(group, key)
     }
-    for (const [name, storm] of this.#storms) this.#calm(name, storm)
+    this.#storms.settle(this.clock)
   }
 
   #mustRepeat({ definition }: CompiledRule, active: Active): boolean {
@@ -395,9 +389,15 @@ export class RuleStage implements Watcher, GroupHost {
     const { definition, shows } = rule
     const value = key.value(shows)
     key.pending--
-    Object.assign(active, { raised: true, raisedAt: time, said: this.clock, silent: this.#isStorm(definition) })
+    Object.assign(active, {
+      raised: true,
+      raisedAt: time,
+      said: this.clock,
+      silent: !this.#storms.admit(definition, this.clock),
+    })
     if (value !== undefined) active.value = value
     this.#counts.raised++
+    if (active.silent) this.#counts.suppressed++
     active.id = `${this.#nextAlert++}`
     const group = this.#groupOfKey.get(key)
     if (group && alerts(definition)) this.#alerts.set(active.id, { group, key, rule, active })
@@ -472,40 +472,9 @@ export class RuleStage implements Watcher, GroupHost {
     if (group) this.#timers.settle(group, key)
   }
 
-  #isStorm({ name, maxPerMinute }: RuleDefinition): boolean {
-    const minute = Math.floor(this.clock / MINUTE)
-    let storm = this.#storms.get(name)
-    if (!storm) {
-      storm = { minute, raised: 0, suppressed: 0 }
-      this.#storms.set(name, storm)
-    }
-    if (storm.minute !== minute) this.#calm(name, storm)
-    storm.minute = minute
-    if (storm.raised < maxPerMinute) {
-      storm.raised++
-      return false
-    }
-    storm.suppressed++
-    this.#counts.suppressed++
-    return true
-  }
-
-  #calmed(clock: number): boolean {
-    const minute = Math.floor(clock / MINUTE)
-    for (const { minute: of, suppressed } of this.#storms.values()) if (suppressed > 0 && of < minute) return true
-    return false
-  }
-
-  /** The minute is over: says how many alerts were one too many. */
-  #calm(name: string, storm: Storm): void {
-    const minute = Math.floor(this.clock / MINUTE)
-    if (storm.minute >= minute) return
-    const { suppressed } = storm
-    Object.assign(storm, { minute, raised: 0, suppressed: 0 })
+  #sayStorm(name: string, suppressed: number): void {
     const definition = this.#definitions.find((rule) => rule.name === name)
-    if (suppressed === 0 || !definition) return
-    const time = this.clock + this.#skew
-    this.#append(alertRecord(definition, '', {}, 'repeated', time, { suppressed }))
+    if (definition) this.#append(alertRecord(definition, '', {}, 'repeated', this.clock + this.#skew, { suppressed }))
   }
 }
 
