@@ -108,8 +108,10 @@ const fields = {
 export const lwm2mConfig = z.strictObject({ ...coapFields(5683), ...fields }).superRefine((config, context) => {
   checkCoap(config, context)
   const catalog = createCatalog(config.objects)
-  const check = (text: string, path: (string | number)[]) => {
-    if (!catalog.resolve(text)) context.addIssue({ code: 'custom', path, message: `${text} is not ${TARGET}` })
+  // A command that is wrong in itself stands here as it was written.
+  const check = (text: string | undefined, path: (string | number)[]) => {
+    if (text !== undefined && !catalog.resolve(text))
+      context.addIssue({ code: 'custom', path, message: `${text} is not ${TARGET}` })
   }
   const checkOf = (part: Pick<Lwm2mConfig, 'observe' | 'commands'>, at: string[]) => {
     for (const [i, { path }] of (part.observe ?? []).entries()) check(path, [...at, 'observe', i])
