@@ -5,6 +5,15 @@ import { embedDashboard } from './dashboard/bundle.mjs'
 
 const { version } = JSON.parse(await readFile('package.json', 'utf8'))
 await mkdir('dist', { recursive: true })
+/** zod brings its messages in fifty languages, 300 KB; ours are our own. */
+const englishOnly = {
+  name: 'english-only',
+  setup(bundle) {
+    bundle.onLoad({ filter: /zod\/v4\/locales\/index\.js$/ }, () => ({
+      contents: "export { default as en } from './en.js'",
+    }))
+  },
+}
 const result = await build({
   entryPoints: ['gateway/main.ts'],
   outfile: 'dist/sluice.cjs',
@@ -18,7 +27,7 @@ const result = await build({
   define: { 'process.env.SLUICE_VERSION': JSON.stringify(version) },
   // Optional accelerators of `ws`; it works without, and an executable carries no native addon.
   external: ['bufferutil', 'utf-8-validate'],
-  plugins: [embedDashboard],
+  plugins: [embedDashboard, englishOnly],
   banner: { js: '#!/usr/bin/env node' },
   logLevel: 'warning',
   metafile: true,
