@@ -38,7 +38,7 @@ export interface DeclaredCommand {
 }
 
 /** What a gateway may say of a device besides its readings. */
-export interface Described extends DeviceStatus {
+export interface Described extends Omit<DeviceStatus, 'name' | 'room' | 'units' | 'commands'> {
   readonly name?: string
   readonly room?: string
   readonly units?: Readonly<Record<string, string>>
