@@ -1,10 +1,11 @@
-/** The config in the words of the broker and the HTTP server. */
+/** The config in the words of the broker and the HTTP server, and where they listen. */
 import { readFile } from 'node:fs/promises'
 import type { BrokerOptions, TelemetryIntake } from './broker/options.ts'
 import type { Clock } from './clock.ts'
 import { formatAddress } from './config/address.ts'
 import type { Loaded } from './config/load.ts'
 import { reasonOf, StartError } from './errors.ts'
+import type { HttpServer } from './http/server.ts'
 import type { Intake, Origin, SourceState } from './ingest/intake.ts'
 import type { Journal } from './journal/journal.ts'
 
@@ -69,5 +70,34 @@ export function laneOf(intake: Intake, source: SourceState, journal: Journal, cl
     onDurable: (listener) => (written ? journal.onWritten(listener) : journal.onDurable(listener)),
     onRoom: (listener) => intake.onRoom(listener),
     drop: () => intake.drop(source, clock.now()),
+  }
+}
+
+export function httpOptions({ config, resolve }: Loaded) {
+  const { listen, tls, maxBody } = config.http
+  return {
+    listen,
+    maxBody,
+    ...(tls ? { tls: { cert: resolve(tls.cert), key: resolve(tls.key) } } : {}),
+  }
+}
+
+/** What the command line needs to find the gateway. */
+export function runtimeOf(ports: Readonly<Record<string, number>>, http: HttpServer, secret: string, clock: Clock) {
+  const [first] = http.addresses
+  return {
+    pid: process.pid,
+    started: new Date(clock.now()).toISOString(),
+    ports: { ...ports },
+    ...(first
+      ? {
+          http: {
+            address: first.host,
+            port: first.port,
+            secret,
+            ...(http.fingerprint === undefined ? {} : { fingerprint: http.fingerprint }),
+          },
+        }
+      : {}),
   }
 }

@@ -15,25 +15,25 @@ import { planReload } from './config/reload.ts'
 import { createDashboard } from './dashboard/dashboard.ts'
 import { createDeadLetters } from './decode/dead-letters.ts'
 import { createDevices } from './decode/devices.ts'
-import { type LookupTable, openLookup } from './decode/lookup.ts'
-import { BusyError, reasonOf, type SluiceError } from './errors.ts'
+import { closeLookups, exchangeLookups, openLookups } from './decode/lookups.ts'
+import { BusyError, reasonOf } from './errors.ts'
 import { flowOf, sameFlow } from './flow.ts'
-import { brokerOptions, httpToken, laneOf } from './front.ts'
+import { brokerOptions, httpOptions, httpToken, laneOf, runtimeOf } from './front.ts'
 import type { Api } from './http/api.ts'
-import { createLive, type Live } from './http/live.ts'
-import { type HttpServer, startHttp } from './http/server.ts'
+import { createLive } from './http/live.ts'
+import { startHttp } from './http/server.ts'
 import { createEmit, Settler } from './ingest/emit.ts'
 import { Intake, type SourceState } from './ingest/intake.ts'
-import { createSources, type Sources } from './ingest/sources.ts'
+import { createSources, portsKnown } from './ingest/sources.ts'
 import { createCheckpointing } from './journal/checkpointing.ts'
 import type { Durability } from './journal/journal.ts'
 import { recover } from './journal/recovery.ts'
 import { codeOf } from './log/files.ts'
 import type { Log } from './logging.ts'
-import type { Onlooker, RecordOutput } from './pipeline.ts'
+import { createOnlooker } from './onlooker.ts'
+import type { RecordOutput } from './pipeline.ts'
 import { createPluginHost } from './plugin-host.ts'
 import { createShapes } from './reading.ts'
-import type { AlertRecord, CommandRecord, GapRecord } from './record.ts'
 import { definitionsOf } from './rules/definition.ts'
 import { STAGE as RULES, type RuleFact, RuleStage } from './rules/stage.ts'
 import { openStorage, type Storage } from './storage.ts'
@@ -393,89 +393,6 @@ async function build(parts: GatewayParts, storage: Storage, undo: (() => Promise
       closeLookups(lookups)
       await storage.close()
       await removeRuntime(storage.directory).catch(() => undefined)
-    },
-  }
-}
-
-/** How long the ready line waits for sources that listen to say where, ms, and how often they are asked. */
-const PORTS_WITHIN = 1000
-const PORTS_EVERY = 10
-
-/** Resolves when every source that listens does; one that cannot keeps nobody waiting for long. */
-async function portsKnown(sources: Sources, clock: Clock): Promise<void> {
-  const deadline = clock.monotonic() + PORTS_WITHIN
-  while (!sources.portsKnown() && clock.monotonic() < deadline) await clock.sleep(PORTS_EVERY)
-}
-
-async function openLookups({ config, resolve }: Loaded, clock: Clock, log: Log): Promise<Record<string, LookupTable>> {
-  const tables: Record<string, LookupTable> = {}
-  const report = (error: SluiceError) => log.warn({ stage: 'decode', code: error.code }, error.message)
-  try {
-    for (const [name, { file, ...table }] of Object.entries(config.lookups))
-      tables[name] = await openLookup({ name, path: resolve(file), ...table, clock, report })
-  } catch (error) {
-    closeLookups(tables)
-    throw error
-  }
-  return tables
-}
-
-function exchangeLookups(old: Record<string, LookupTable>, next: Readonly<Record<string, LookupTable>>): void {
-  closeLookups(old)
-  for (const name of Object.keys(old)) delete old[name]
-  Object.assign(old, next)
-}
-
-function closeLookups(tables: Readonly<Record<string, LookupTable>>): void {
-  for (const table of Object.values(tables)) table.close()
-}
-
-function httpOptions({ config, resolve }: Loaded) {
-  const { listen, tls, maxBody } = config.http
-  return {
-    listen,
-    maxBody,
-    ...(tls ? { tls: { cert: resolve(tls.cert), key: resolve(tls.key) } } : {}),
-  }
-}
-
-function runtimeOf(ports: Readonly<Record<string, number>>, http: HttpServer, secret: string, clock: Clock) {
-  const [first] = http.addresses
-  return {
-    pid: process.pid,
-    started: new Date(clock.now()).toISOString(),
-    ports: { ...ports },
-    ...(first
-      ? {
-          http: {
-            address: first.host,
-            port: first.port,
-            secret,
-            ...(http.fingerprint === undefined ? {} : { fingerprint: http.fingerprint }),
-          },
-        }
-      : {}),
-  }
-}
-
-/** Shows people what happens, and publishes results on the local broker where a window says so. */
-function createOnlooker(live: Live, gateway: string, loaded: () => Loaded, broker: () => Broker | undefined): Onlooker {
-  return {
-    reading: (reading) => live.reading(reading),
-    deadLetter: () => undefined,
-    result(record, { name }) {
-      live.window(record)
-      const template = loaded().config.windows[name]?.publish
-      if (template === undefined) return
-      const values: Record<string, string> = { ...record.key, window: name, gateway }
-      const topic = template.replace(/\{([^{}]+)\}/g, (_, key: string) => values[key] ?? '')
-      void broker()?.publish(topic, Buffer.from(JSON.stringify(record)))
-    },
-    record(recordClass, record) {
-      if (recordClass !== 'event') return
-      if (record.kind === 'gap') live.gap(record as GapRecord)
-      if (record.kind === 'alert') live.alert(record as AlertRecord)
-      if (record.kind === 'command') live.command(record as CommandRecord)
     },
   }
 }

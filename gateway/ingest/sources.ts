@@ -61,3 +61,13 @@ function portsOf(name: string, runner: SourceRunner | undefined): [string, numbe
   const ports = Object.entries(runner?.status().ports ?? {})
   return ports.map(([kind, port], i) => [i === 0 ? name : `${name}.${kind}`, port])
 }
+
+/** How long the ready line waits for sources that listen to say where, ms, and how often they are asked. */
+const PORTS_WITHIN = 1000
+const PORTS_EVERY = 10
+
+/** Resolves when every source that listens does; one that cannot keeps nobody waiting for long. */
+export async function portsKnown(sources: Sources, clock: Clock): Promise<void> {
+  const deadline = clock.monotonic() + PORTS_WITHIN
+  while (!sources.portsKnown() && clock.monotonic() < deadline) await clock.sleep(PORTS_EVERY)
+}

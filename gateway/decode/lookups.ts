@@ -1,0 +1,35 @@
+/** The look-up tables of the config, opened and exchanged together. */
+import type { Clock } from '../clock.ts'
+import type { Loaded } from '../config/load.ts'
+import type { SluiceError } from '../errors.ts'
+import type { PluginLog } from '../plugin.ts'
+import { type LookupTable, openLookup } from './lookup.ts'
+
+/** All or none. @throws StartError a file can't be used */
+export async function openLookups(
+  { config, resolve }: Loaded,
+  clock: Clock,
+  log: PluginLog,
+): Promise<Record<string, LookupTable>> {
+  const tables: Record<string, LookupTable> = {}
+  const report = (error: SluiceError) => log.warn({ stage: 'decode', code: error.code }, error.message)
+  try {
+    for (const [name, { file, ...table }] of Object.entries(config.lookups))
+      tables[name] = await openLookup({ name, path: resolve(file), ...table, clock, report })
+  } catch (error) {
+    closeLookups(tables)
+    throw error
+  }
+  return tables
+}
+
+/** Puts other tables into the place of the old ones, which others hold. */
+export function exchangeLookups(old: Record<string, LookupTable>, next: Readonly<Record<string, LookupTable>>): void {
+  closeLookups(old)
+  for (const name of Object.keys(old)) delete old[name]
+  Object.assign(old, next)
+}
+
+export function closeLookups(tables: Readonly<Record<string, LookupTable>>): void {
+  for (const table of Object.values(tables)) table.close()
+}
