@@ -92,7 +92,7 @@ async function open(config: Config, directory: string, clock: Clock, log: Log, l
     onTrouble: (trouble) => disk.trouble('journal', trouble),
     onDamage: (damage) => disk.lost(damage),
   })
-  const outbox = await files.start(journalLog.epoch)
+  const outbox = await files.start(journalLog.epoch, journalLog.next)
   return {
     directory,
     journal: createJournal(journalLog, clock),

@@ -42,8 +42,11 @@ const SEGMENTS = 64
 export interface OutboxFiles {
   /** Highest entry of the journal whose records may have left; 0 if none. The journal must not give it again. */
   readonly entry: number
-  /** @param journal the epoch of the journal that it goes on with */
-  start(journal: string): Promise<Outbox>
+  /**
+   * @param journal the epoch of the journal that it goes on with
+   * @param from the journal's next entry
+   */
+  start(journal: string, from?: number): Promise<Outbox>
 }
 
 export async function openDurableOutbox(options: DurableOptions, parts: DurableParts): Promise<Outbox> {
@@ -81,8 +84,11 @@ export async function openOutboxFiles(
   const marked = Math.max(...CLASSES.map((name) => logs[name].marked))
   return {
     entry: Math.max(0, marked - (saved?.base ?? 0)),
-    start: (journal) =>
-      openOutbox({ ...options, journal }, { clock, stores, state: stateKeeper(files, path, saved), jumps }),
+    start: (journal, journalFrom = 1) =>
+      openOutbox(
+        { ...options, journal, journalFrom },
+        { clock, stores, state: stateKeeper(files, path, saved), jumps },
+      ),
   }
 }
 

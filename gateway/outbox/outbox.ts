@@ -30,6 +30,8 @@ export interface OutboxOptions {
   readonly maxAge?: number | undefined
   /** Names the journal's numbering; when it changes, entries count from their beginning again. */
   readonly journal: string
+  /** Its next entry, when it is not the journal that the outbox knows: numbers above all known ones just go on. Default 1. */
+  readonly journalFrom?: number
 }
 
 export interface OutboxParts {
@@ -80,7 +82,9 @@ export class Outbox {
     this.#budget = { ...options, reserve: options.reserve ?? DEFAULT_RESERVE }
     const saved = state.saved
     const sameJournal = saved === undefined || saved.journal === options.journal
-    this.#base = sameJournal ? (saved?.base ?? 0) : Math.max(...CLASSES.map((name) => stores[name].marked))
+    const marked = Math.max(...CLASSES.map((name) => stores[name].marked))
+    const base = saved?.base ?? 0
+    this.#base = sameJournal || (options.journalFrom ?? 1) + base > marked ? base : marked
     const lane = (name: RecordClass) =>
       new Lane({
         name,
