@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { afterEach, test } from 'node:test'
+import { createSite, type GatewayProcess, runCommand, type Site } from '../support/gateway-process.ts'
+import { createPromises, publish } from './devices.ts'
+import { crashConfig, DEVICES, eventBase, finish } from './kill.ts'
+import { holes, type ReceivedRecord, type Receiver, startReceiver } from './receiver.ts'
+
+const cleanups: (() => void | Promise<void>)[] = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+})
+
+async function prepare(config: object): Promise<{ site: Site; receiver: Receiver; start(): Promise<GatewayProcess> }> {
+  const receiver = await startReceiver()
+  const site = createSite(crashConfig(receiver.port, config))
+  const gateways: GatewayProcess[] = []
+  cleanups.push(async () => {
+    await Promise.all(gateways.map((gateway) => gateway.kill('SIGKILL')))
+    await receiver.close()
+    site.remove()
+  })
+  const start = async () => {
+    const gateway = await site.start()
+    gateways.push(gateway)
+    return gateway
+  }
+  return { site, receiver, start }
+}
+
+/** Highest resident memory so far, MB; NaN where there is no /proc. */
+function peakMemory({ child }: GatewayProcess): number {
+  const status = process.platform === 'linux' ? readFileSync(`/proc/${child.pid}/status`, 'latin1') : ''
+  return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) / 1024
+}
+
+const recordsOf = (receiver: Receiver, name: string): ReceivedRecord[] =>
+  [...receiver.logs].filter(([key]) => key.startsWith(name)).flatMap(([, log]) => [...log.values()])
+
+test('hours offline are drained in order, without holes, with memory flat', { timeout: 150_000 }, async (t) => {
+  const { site, receiver, start } = await prepare({})
+  receiver.mood = 'down'
+  const gateway = await start()
+  const promises = createPromises(DEVICES)
+  const base = eventBase()
+  const sender = await publish(gateway.ports.mqtt as number, promises, base, 100_000)
+  await sender.finished
+  sender.destroy()
+  const peak = peakMemory(gateway)
+  receiver.mood = 'up'
+  assert.deepEqual((await finish(gateway, receiver, promises, base)).slice(0, 10), [])
+  t.diagnostic(`100,000 readings, ${recordsOf(receiver, 'result').length} records, peak memory ${Math.round(peak)} MB`)
+  assert.ok(!(peak > 300), `${peak} MB`)
+  assert.equal(receiver.repeats.count, 0, 'sent again though it was acknowledged')
+  const { code, out } = await runCommand(['audit', '--data', site.data])
+  assert.equal(code, 0, out)
+})
+
+test('what a full outbox dropped is one gap after another, and no hole is unexplained', {
+  timeout: 120_000,
+}, async () => {
+  const { receiver, start, site } = await prepare({ outbox: { maxBytes: '1MB' } })
+  const url = `http://127.0.0.1:${receiver.port}/`
+  site.configure(
+    crashConfig(receiver.port, {
+      outbox: { maxBytes: '1MB' },
+      upstreams: { test: { http: { url }, raw: true, batch: { age: '50ms' } } },
+    }),
+  )
+  receiver.mood = 'down'
+  const gateway = await start()
+  const sender = await publish(gateway.ports.mqtt as number, createPromises(DEVICES), eventBase(), 60_000)
+  await sender.finished
+  receiver.mood = 'up'
+  const highest = () => Math.max(0, ...recordsOf(receiver, 'reading').map(({ seq }) => seq))
+  const end = performance.now() + 60_000
+  while (highest() < 60_000 && performance.now() < end) await receiver.next()
+  for (const [name, log] of receiver.logs) assert.deepEqual(holes(log).slice(0, 5), [], name)
+  const gaps = recordsOf(receiver, 'reading').filter(({ kind }) => kind === 'gap')
+  assert.ok(gaps.length > 0)
+  for (const { seq, first, count, reason } of gaps) {
+    assert.equal(reason, 'outbox_full')
+    assert.equal(count, seq - (first ?? seq) + 1)
+  }
+  const kept = recordsOf(receiver, 'reading').filter(({ kind }) => kind === 'reading').length
+  assert.equal(kept + gaps.reduce((sum, { count }) => sum + Number(count), 0), 60_000)
+})
+
+async function results(kills: boolean, durability: string, base: number): Promise<string[]> {
+  const { receiver, start } = await prepare({ mqtt: { listen: '127.0.0.1:0', durability } })
+  const promises = createPromises(DEVICES)
+  let gateway = await start()
+  for (let round = 0; round < 5; round++) {
+    const sender = await publish(gateway.ports.mqtt as number, promises, base, 777)
+    await sender.finished
+    if (kills) {
+      await gateway.kill('SIGKILL')
+      gateway = await start()
+    }
+    sender.destroy()
+  }
+  assert.deepEqual((await finish(gateway, receiver, promises, base)).slice(0, 10), [])
+  return recordsOf(receiver, 'result')
+    .map(({ seq: _, ...record }) => JSON.stringify(record))
+    .sort()
+}
+
+test('the same input gives the same bytes with and without kill -9, also with durability interval', {
+  timeout: 120_000,
+}, async () => {
+  const base = eventBase()
+  const calm = await results(false, 'fsync', base)
+  assert.ok(calm.length > 500)
+  assert.deepEqual(await results(true, 'fsync', base), calm)
+  assert.deepEqual(await results(true, 'interval', base), calm)
+})
