@@ -100,7 +100,7 @@ async function credentialsIn(folder: string): Promise<{ credentials: Credentials
 async function makeOnce(folder: string, file: string): Promise<boolean> {
   if (await exists(file)) return false
   await mkdir(folder, { recursive: true, mode: 0o700 })
-  const draft = `${file}.${process.pid}.new`
+  const draft = draftOf(file)
   await writeDurably(draft, `${JSON.stringify(newCredentials(), null, 2)}\n`)
   try {
     await link(draft, file)
@@ -129,8 +129,14 @@ async function completeFiles(folder: string, { user, password, token }: Credenti
   if (!(await exists(passwords))) await writePasswordFile(passwords, new Map([[user, await hashPassword(password)]]))
   const tokens = join(folder, 'token')
   if (await exists(tokens)) return
-  await writeDurably(`${tokens}.new`, `${token}\n`)
-  await rename(`${tokens}.new`, tokens)
+  const draft = draftOf(tokens)
+  await writeDurably(draft, `${token}\n`)
+  await rename(draft, tokens)
+}
+
+/** A name of its own: two that start at once share none. */
+function draftOf(file: string): string {
+  return `${file}.${randomBytes(6).toString('hex')}.new`
 }
 
 async function writeDurably(file: string, text: string): Promise<void> {
