@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { duration, tls } from '../options.ts'
+import { placeholders } from '../template.ts'
 
 const PLACEHOLDERS = ['gateway', 'class', 'kind', 'device', 'window', 'rule'] as const
 /** These stand in records, not in batches. */
@@ -207,10 +208,6 @@ function template(initial: string) {
       `placeholders are {${PLACEHOLDERS.join('}, {')}}`,
     )
     .default(initial)
-}
-
-export function placeholders(text: string): string[] {
-  return [...text.matchAll(/\{([^}]*)\}/g)].map((match) => match[1] as string)
 }
 
 /** `d1` covers itself, `d*` all that begin with d. */

@@ -10,6 +10,7 @@
 
 import { NotConnectedError } from '../../gateway/errors.ts'
 import type { Command, Commander, CommandResult } from '../../gateway/plugin.ts'
+import { answerOf } from '../answer.ts'
 import type { Client, ClientRequest, ClientResponse } from './client.ts'
 import { codeText, NOTHING } from './codec.ts'
 import { BAD_REQUEST, CHANGED, CONTENT, codesByMethod, FORBIDDEN, isSuccess, NOT_FOUND } from './codes.ts'
@@ -164,20 +165,5 @@ function bodyOf({ payload, contentFormat }: ClientResponse): unknown {
     return JSON.parse(payload.toString())
   } catch {
     return payload.toString()
-  }
-}
-
-function answerOf(payload: Buffer): { readonly id: string; readonly result: CommandResult } | undefined {
-  try {
-    const answer: unknown = JSON.parse(payload.toString())
-    if (typeof answer !== 'object' || answer === null) return undefined
-    const { id, ok, result, reason } = answer as Record<string, unknown>
-    if (typeof id !== 'string' || typeof ok !== 'boolean') return undefined
-    return {
-      id,
-      result: { ok, ...(result !== undefined && { result }), ...(typeof reason === 'string' && { reason }) },
-    }
-  } catch {
-    return undefined
   }
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { duration, tls } from '../options.ts'
+import { placeholders } from '../template.ts'
 
 const PLACEHOLDERS = ['gateway', 'class', 'kind', 'device', 'window', 'rule'] as const
 /** These stand in records, not in batches. */
@@ -72,10 +73,6 @@ export const config = z
   })
 
 export type MqttConfig = z.output<typeof config>
-
-export function placeholders(topic: string): string[] {
-  return [...topic.matchAll(/\{([^}]*)\}/g)].map((match) => match[1] as string)
-}
 
 function isPlaceholder(name: string): boolean {
   return PLACEHOLDERS.some((known) => known === name)

@@ -1,31 +1,14 @@
-/** Fills in the topic that a batch or a record is published to. */
+/** The topic that a batch or a record is sent under. */
 import type { Batch } from '../../gateway/plugin.ts'
-import { placeholders } from './config.ts'
+import { fillForBatch, fillForRecord } from '../template.ts'
+
+/** What would make several levels of one, or a wildcard. */
+const UNSAFE = /[/+#\0]/g
 
 export function topicOfBatch(template: string, batch: Batch): string {
-  return fill(template, { gateway: batch.gateway, class: batch.class })
+  return fillForBatch(template, batch, UNSAFE)
 }
 
-/** What a record does not have becomes `_`, so that every record has a topic. */
 export function topicOfRecord(template: string, batch: Batch, json: Buffer): string {
-  const common = { gateway: batch.gateway, class: batch.class }
-  if (placeholders(template).every((name) => name in common)) return fill(template, common)
-  const record = JSON.parse(json.toString('utf8')) as Record<string, unknown>
-  const key = (record.key ?? {}) as Record<string, unknown>
-  return fill(template, {
-    ...common,
-    kind: record.kind,
-    device: record.device ?? key.device,
-    window: record.window,
-    rule: record.rule,
-  })
-}
-
-function fill(template: string, values: Readonly<Record<string, unknown>>): string {
-  return template.replaceAll(/\{([^}]*)\}/g, (_, name: string) => level(values[name]))
-}
-
-/** One level of a topic: a device's name must not become several, nor a wildcard. */
-function level(value: unknown): string {
-  return typeof value === 'string' && value !== '' ? value.replaceAll(/[/+#\0]/g, '_') : '_'
+  return fillForRecord(template, batch, json, UNSAFE)
 }

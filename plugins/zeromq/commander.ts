@@ -10,6 +10,7 @@
  */
 import { NotConnectedError } from '../../gateway/errors.ts'
 import type { Command, Commander, CommandResult } from '../../gateway/plugin.ts'
+import { answerOf } from '../answer.ts'
 import { identityText } from './inlet.ts'
 import type { Peer } from './peer.ts'
 import { Subscriptions } from './subscriptions.ts'
@@ -161,20 +162,5 @@ export function createCommands({ deviceIs, highWater, count }: CommandOptions): 
   function tellOf(peer: Peer): void {
     const device = /^command\/([^/]+)(\/|$)/.exec(subscribers.get(peer)?.newest ?? '')?.[1]
     if (device !== undefined && mayHear(peer, device)) reachable(device)
-  }
-}
-
-function answerOf(payload: Buffer): { readonly id: string; readonly result: CommandResult } | undefined {
-  try {
-    const answer: unknown = JSON.parse(payload.toString())
-    if (typeof answer !== 'object' || answer === null) return undefined
-    const { id, ok, result, reason } = answer as Record<string, unknown>
-    if (typeof id !== 'string' || typeof ok !== 'boolean') return undefined
-    return {
-      id,
-      result: { ok, ...(result !== undefined && { result }), ...(typeof reason === 'string' && { reason }) },
-    }
-  } catch {
-    return undefined
   }
 }

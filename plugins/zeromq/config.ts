@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { duration } from '../options.ts'
+import { placeholders } from '../template.ts'
 import { type Endpoint, endpoint, isLocal } from './endpoint.ts'
 import { decodeZ85 } from './z85.ts'
 
@@ -215,10 +216,6 @@ function checkListeners(checked: ZeromqConfig, complain: (path: string[], messag
           '`curve: { clients: … }`, or `anonymous: true` if everyone may connect',
       )
   }
-}
-
-export function placeholders(topic: string): string[] {
-  return [...topic.matchAll(/\{([^}]*)\}/g)].map((match) => match[1] as string)
 }
 
 function isPlaceholder(name: string): boolean {
