@@ -37,7 +37,9 @@ function peakMemory({ child }: GatewayProcess): number {
 const recordsOf = (receiver: Receiver, name: string): ReceivedRecord[] =>
   [...receiver.logs].filter(([key]) => key.startsWith(name)).flatMap(([, log]) => [...log.values()])
 
-test('an hour offline is taken in within 300 MB, and drained in order without holes', { timeout: 150_000 }, async (t) => {
+test('an hour offline is taken in within 300 MB, and drained in order without holes', {
+  timeout: 150_000,
+}, async (t) => {
   const { site, receiver, start } = await prepare({})
   receiver.mood = 'down'
   const gateway = await start()
