@@ -84,8 +84,13 @@ test('what a full outbox dropped is one gap after another, and no hole is unexpl
     assert.equal(reason, 'outbox_full')
     assert.equal(count, seq - (first ?? seq) + 1)
   }
+  // Every number is a reading or lies in a gap; a batch that was on its way when it was dropped may be both.
+  const accounted = new Set(recordsOf(receiver, 'reading').map(({ seq }) => seq))
+  for (const { seq, first } of gaps) for (let number = first ?? seq; number <= seq; number++) accounted.add(number)
+  assert.equal(accounted.size, 60_000)
   const kept = recordsOf(receiver, 'reading').filter(({ kind }) => kind === 'reading').length
-  assert.equal(kept + gaps.reduce((sum, { count }) => sum + Number(count), 0), 60_000)
+  const twice = kept + gaps.reduce((sum, { count }) => sum + Number(count), 0) - 60_000
+  assert.ok(twice <= 500, `${twice} are both sent and in a gap`)
 })
 
 async function results(kills: boolean, durability: string, base: number): Promise<string[]> {
