@@ -215,7 +215,13 @@ describe('zeromq source against libzmq', { skip: NO_ZMQ }, () => {
     await zmq.socket('a', 'PUSH', { connect: [running.endpoint('pull')] })
     await zmq.send('a', ['telemetry/d1', 'x'.repeat(200)], 2000)
     await running.count(1)
+    const endpoint = running.endpoint('pull')
     await running.stop()
-    assert.equal(running.messages.length, 2000)
+    // What libzmq had not yet given to the network it sends to whoever listens next.
+    const left = 2000 - running.messages.length
+    if (left === 0) return
+    const next = await run(t, { pull: endpoint })
+    await next.count(left)
+    assert.equal(next.messages.length, left)
   })
 })
