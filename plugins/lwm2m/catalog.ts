@@ -68,12 +68,12 @@ export function createCatalog(own: Readonly<Record<string, OwnObject>> = {}): Ca
       return `${objects.get(object)?.name}${middle}.${definition.name}${nth === undefined ? '' : `.${nth}`}`
     },
     resolve(text) {
-      const any = /^(\/\d+\/)\*/.test(text)
-      const path = parsePath(any ? text.replace('*', '0') : text)
+      const anyInstance = /^(\/\d+\/)\*/.test(text)
+      const path = parsePath(anyInstance ? text.replace('*', '0') : text)
       if (!path) return named(text)
       const [object, instance, id, resourceInstance] = path
       if (object === undefined) return undefined
-      return { object, instance: any ? undefined : instance, resource: id, resourceInstance }
+      return { object, instance: anyInstance ? undefined : instance, resource: id, resourceInstance }
     },
   }
 }
