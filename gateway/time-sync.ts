@@ -6,6 +6,10 @@
 import { existsSync, readdirSync } from 'node:fs'
 import type { Clock } from './clock.ts'
 
+/** What a person is told until the clock is believed. */
+export const UNSYNCED_NOTICE =
+  'the clock of this machine is not set: readings without a time of their own wait until it is, and are then counted with their true time'
+
 /** No gateway of this version ran before, ms since the epoch. */
 export const EARLIEST = Date.UTC(2026, 0, 1)
 

@@ -1,0 +1,96 @@
+/** What the gateway does by the clock: close windows, watch deadlines, keep the disk in its budget, be findable. */
+import { writeRuntime } from '../cli/runtime.ts'
+import type { Clock } from '../clock.ts'
+import { createComplaint } from '../complaint.ts'
+import { reasonOf } from '../errors.ts'
+import type { Checkpointing } from '../journal/checkpointing.ts'
+import { codeOf } from '../log/files.ts'
+import type { Log } from '../logging.ts'
+import type { Pipeline } from '../pipeline.ts'
+import type { Storage } from '../storage.ts'
+import type { Entrance } from './entrance.ts'
+import type { Running } from './running.ts'
+import type { Stages } from './stages.ts'
+
+/** How often the clock may close windows, and drops are recorded, ms. */
+const TICK = 100
+/** How often room on the disk is looked after, ms. */
+const HOUSEKEEPING = 1000
+
+export interface ChoreParts {
+  readonly storage: Storage
+  readonly running: Running
+  readonly stages: Stages
+  readonly entrance: Entrance
+  readonly pipeline: Pipeline
+  readonly checkpointing: Checkpointing
+  readonly whereabouts: Whereabouts
+  readonly clock: Clock
+}
+
+/** Returns a function that ends them. */
+export function startChores(parts: ChoreParts): () => void {
+  const timers = [parts.clock.every(TICK, () => tick(parts)), parts.clock.every(HOUSEKEEPING, () => keepHouse(parts))]
+  return () => {
+    for (const timer of timers) timer.cancel()
+  }
+}
+
+function tick({ entrance, pipeline, stages, clock }: ChoreParts): void {
+  const { intake } = entrance
+  entrance.lookAtTime()
+  const closing = pipeline.windows.due(clock.now(), clock.monotonic(), pipeline.entry)
+  if (closing) intake.control({ type: 'tick', tick: closing })
+  const fact = stages.rules.due(clock.now(), clock.monotonic())
+  if (fact) entrance.ruleFact(fact)
+  intake.checkRoom()
+  if (!intake.full) intake.flushDrops(entrance.taking)
+  stages.commands.stage.poke()
+}
+
+function keepHouse({ storage, running, entrance, checkpointing, whereabouts }: ChoreParts): void {
+  const { journal, checkpoints } = storage
+  checkpointing.look()
+  entrance.recordLost()
+  whereabouts.look()
+  const { maxAge, maxBytes } = running.first.config.journal
+  // Messages that are in a checkpoint are kept for people alone: on a full disk the older half goes.
+  const budget = storage.full() ? journal.log.bytes / 2 : maxBytes
+  const keepFrom = checkpoints.oldest + 1
+  void journal.log.retain({ maxBytes: budget, keepFrom, ...(maxAge === undefined ? {} : { maxAge }) })
+}
+
+/** `runtime.json`: without it the command line finds no gateway, but the gateway runs all the same. */
+export interface Whereabouts {
+  write(): Promise<void>
+  /** Tries again what failed. */
+  look(): void
+}
+
+/** @param content asked at each try */
+export function createWhereabouts(
+  directory: string,
+  content: () => Parameters<typeof writeRuntime>[1],
+  clock: Clock,
+  log: Log,
+): Whereabouts {
+  const complaint = createComplaint(clock)
+  let missing = false
+  const write = async () => {
+    try {
+      await writeRuntime(directory, content())
+      missing = false
+    } catch (error) {
+      missing = true
+      complaint.raise(codeOf(error), () =>
+        log.warn({ reason: reasonOf(error) }, 'cannot write runtime.json: the command line does not find this gateway'),
+      )
+    }
+  }
+  return {
+    write,
+    look() {
+      if (missing) void write()
+    },
+  }
+}

@@ -1,0 +1,60 @@
+/** A changed config takes effect: what can change live does, what cannot is named. */
+import type { Broker } from '../broker/broker.ts'
+import type { BrokerOptions } from '../broker/options.ts'
+import type { Clock } from '../clock.ts'
+import type { Loaded } from '../config/load.ts'
+import { planReload } from '../config/reload.ts'
+import { closeLookups, exchangeLookups, openLookups } from '../decode/lookups.ts'
+import { httpToken } from '../front.ts'
+import type { Checkpointing } from '../journal/checkpointing.ts'
+import type { Log } from '../logging.ts'
+import { definitionsOf } from '../rules/definition.ts'
+import type { Entrance } from './entrance.ts'
+import type { Running } from './running.ts'
+import type { Stages } from './stages.ts'
+
+export interface ReloadParts {
+  readonly running: Running
+  readonly stages: Stages
+  readonly entrance: Entrance
+  readonly broker: Broker
+  readonly mqttOptions: (loaded: Loaded) => BrokerOptions
+  readonly checkpointing: Checkpointing
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** @throws StartError a file that it names cannot be used; then nothing has changed */
+export async function reload(parts: ReloadParts, next: Loaded): Promise<void> {
+  const { running, stages, entrance, broker, clock, log } = parts
+  const { lookups, rules, upstreams } = stages
+  const plan = planReload(running.loaded.config, next.config)
+  // What can fail comes first.
+  const token = await httpToken(next)
+  const tables = plan.apply.includes('lookups') ? await openLookups(next, clock, log) : undefined
+  try {
+    await broker.reload(parts.mqttOptions(next))
+  } catch (error) {
+    closeLookups(tables ?? {})
+    throw error
+  }
+  running.restarts = nameRestarts(running.first, next, log)
+  running.token = token
+  running.loaded = next
+  // The decoder holds on to its tables until there is another flow.
+  if (tables) exchangeLookups(lookups, tables)
+  else for (const table of Object.values(lookups)) await table.refresh()
+  entrance.changeFlow(tables !== undefined)
+  for (const fact of rules.starting(definitionsOf(next.config.rules), clock.now()))
+    if (fact.type === 'define') entrance.ruleFact(fact)
+  await upstreams.reload(next.config.upstreams)
+  await parts.checkpointing.now()
+}
+
+function nameRestarts(first: Loaded, next: Loaded, log: Log): string[] {
+  return planReload(first.config, next.config).restart.map(({ path, reason }) => {
+    const text = `${path} needs a restart: ${reason}`
+    log.warn({ path }, text)
+    return text
+  })
+}

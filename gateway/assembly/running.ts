@@ -1,0 +1,37 @@
+/** What of a gateway changes while it runs; made anew at each start, written by the start, the reload and the stop. */
+import type { Broker } from '../broker/broker.ts'
+import type { Loaded } from '../config/load.ts'
+import { UNSYNCED_NOTICE } from '../time-sync.ts'
+
+export interface Running {
+  /** The config in force. */
+  loaded: Loaded
+  /** The config of the start: what cannot change live is still this. */
+  readonly first: Loaded
+  /** What changed since the start and waits for the next one, in words. */
+  restarts: readonly string[]
+  /** What people should know of how it runs, in words. */
+  readonly notices: string[]
+  ready: boolean
+  ports: Readonly<Record<string, number>>
+  token: string | undefined
+  /** Once it listens. */
+  broker: Broker | undefined
+}
+
+export function createRunning(loaded: Loaded): Running {
+  return {
+    loaded,
+    first: loaded,
+    restarts: [],
+    notices: [],
+    ready: false,
+    ports: {},
+    token: undefined,
+    broker: undefined,
+  }
+}
+
+export function noticesOf({ notices, restarts }: Running, synced: boolean): string[] {
+  return [...notices, ...restarts, ...(synced ? [] : [UNSYNCED_NOTICE])]
+}
