@@ -96,12 +96,27 @@ export interface CommandResult {
   readonly reason?: string
 }
 
+/** What a commander knows of a device of its own, for people; nothing is decided by it. */
+export interface DeviceConnection {
+  /** `asleep`: it is known, hears nothing now, and will by itself be there again. */
+  readonly state: 'online' | 'asleep' | 'offline'
+  /** Such as the binding, the lifetime or the version of its protocol. No secrets. */
+  readonly details?: Readonly<Record<string, string | number | boolean>>
+}
+
 /** Executes commands on devices. */
 export interface Commander {
   /** Whether this commander can reach the device now; it is asked again when the device shows up. */
   reaches(device: string): boolean
   /** Called once for a device that has become reachable. Returns a function that stops the calls. */
   onReachable?(listener: (device: string) => void): () => void
+  /**
+   * For a device of this commander that it does not reach now: what its commands wait for, as the end of the sentence
+   * "waits for …", such as `the device to wake`. Undefined when this commander does not know the device.
+   */
+  waiting?(device: string): string | undefined
+  /** Undefined when this commander does not know the device. */
+  describe?(device: string): DeviceConnection | undefined
   /** Resolves with the device's answer. Rejects when nothing was sent; resolves never after the signal aborted. */
   execute(command: Command, signal: AbortSignal): Promise<CommandResult>
 }

@@ -26,7 +26,7 @@ import { imbalance, type Loss } from './journal/ledger.ts'
 import { stageNumbers } from './numbers.ts'
 import type { Outbox } from './outbox/outbox.ts'
 import type { Pipeline } from './pipeline.ts'
-import type { Emit } from './plugin.ts'
+import type { Commander, DeviceConnection, Emit } from './plugin.ts'
 import type { PluginHost } from './plugin-host.ts'
 import type { Device } from './reading.ts'
 import { CLASSES } from './record.ts'
@@ -68,7 +68,12 @@ export function createView(parts: ViewParts): Api {
   const { clock, pipeline, outbox, upstreams, devices, deadLetters, live, commands, rules } = parts
   const started = clock.now()
   const startedAt = clock.monotonic()
-  const deviceOf = (id: string) => deviceStatus(id, devices.find(id), parts.described()[id], started)
+  const deviceOf = (id: string): DeviceStatus | undefined => {
+    const found = deviceStatus(id, devices.find(id), parts.described()[id], started)
+    if (found === undefined) return undefined
+    const connection = connectionOf(id, parts.sources)
+    return connection === undefined ? found : { ...found, connection }
+  }
   return {
     gateway: parts.gateway,
     version: parts.version,
@@ -249,6 +254,24 @@ function deviceStatus(
     tags: { ...last.tags },
     fields: lastFields(last),
     ...copy,
+  }
+}
+
+/** As the first commander sees it that knows the device. */
+function connectionOf(device: string, sources: Sources): DeviceStatus['connection'] {
+  for (const { name, commander } of sources.list()) {
+    const known = describedBy(commander, device)
+    if (known) return { source: name, ...known, ...(known.details ? { details: { ...known.details } } : {}) }
+  }
+  return undefined
+}
+
+/** A plugin that throws harms no listing. */
+function describedBy(commander: Commander | undefined, device: string): DeviceConnection | undefined {
+  try {
+    return commander?.describe?.(device)
+  } catch {
+    return undefined
   }
 }
 

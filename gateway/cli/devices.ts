@@ -50,6 +50,7 @@ function list(page: DevicePage, paint: ReturnType<typeof paintFor>): string {
     [
       { head: 'DEVICE', cell: (d) => d.id },
       { head: 'SOURCE', cell: (d) => d.source },
+      ...(devices.some((d) => d.connection) ? [connection] : []),
       { head: 'READINGS', cell: (d) => count(d.readings), right: true },
       { head: 'LAST TIME', cell: (d) => d.time },
       { head: 'LAST READING', cell: (d) => fieldList(d.fields) },
@@ -59,6 +60,8 @@ function list(page: DevicePage, paint: ReturnType<typeof paintFor>): string {
   )
   return devices.length < total ? `${lines}\n${devices.length} of ${total}; --limit shows more` : lines
 }
+
+const connection = { head: 'CONNECTION', cell: (d: DeviceStatus) => d.connection?.state ?? '' }
 
 const MAX_FIELDS = 6
 

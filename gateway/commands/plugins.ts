@@ -12,6 +12,13 @@ export function pluginTransport(name: string, commander: Commander): Transport {
         return false
       }
     },
+    waiting(device) {
+      try {
+        return commander.waiting?.(device)
+      } catch {
+        return undefined
+      }
+    },
     execute: (command, signal) => commander.execute(command, signal),
     ...(commander.onReachable
       ? { onReachable: (listener: (device: string) => void) => commander.onReachable?.(listener) ?? (() => undefined) }

@@ -236,11 +236,12 @@ export class CommandStage implements Watcher {
       ifOffline: order.ifOffline ?? 'wait',
       ...(onlyIf === undefined ? {} : { onlyIf }),
     }
-    const reason = this.#refused(order, by)
+    const refused = this.#refused(order, by)
+    const reason = refused ?? this.#reasonToWait(command)
     const entry = runtime.journal({
       type: 'new',
       command,
-      state: reason === undefined ? 'accepted' : 'rejected',
+      state: refused === undefined ? 'accepted' : 'rejected',
       ...(reason === undefined ? {} : { reason }),
       ...(number === undefined ? {} : { order: number }),
     })
@@ -266,9 +267,13 @@ export class CommandStage implements Watcher {
   }
 
   #tooLate(command: LedgerCommand): void {
-    if (command.state === 'accepted')
-      this.#change(command, { state: 'expired', reason: command.reason ?? 'the device was not there' })
+    if (command.state === 'accepted') this.#change(command, { state: 'expired', reason: this.#reasonNotSent(command) })
     else this.#change(command, { state: 'unconfirmed', reason: 'no answer by the deadline: it may have been done' })
+  }
+
+  #reasonNotSent(command: LedgerCommand): string {
+    if (!this.#wayTo(command)) return `waited in vain for ${this.#missing(command)}`
+    return command.reason ?? 'there was no time to send it'
   }
 
   #pursue(command: LedgerCommand): void {
@@ -293,7 +298,22 @@ export class CommandStage implements Watcher {
     if (transport) this.#send(command, transport)
   }
 
-  #wayTo({ device, command }: LedgerCommand): Transport | undefined {
+  /** Undefined when it can be sent at once, or does not want to wait. */
+  #reasonToWait(command: TakenCommand): string | undefined {
+    if (command.ifOffline === 'fail' || this.#wayTo(command)) return undefined
+    return `waits for ${this.#missing(command)}`
+  }
+
+  /** What a command that cannot be sent waits for. */
+  #missing({ device }: TakenCommand): string {
+    for (const { waiting } of this.#runtime?.transports ?? []) {
+      const what = waiting?.(device)
+      if (what !== undefined) return what
+    }
+    return 'the device to appear'
+  }
+
+  #wayTo({ device, command }: TakenCommand): Transport | undefined {
     return this.#runtime?.transports.find((transport) => transport.reaches(device, command))
   }
 

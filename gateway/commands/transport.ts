@@ -13,4 +13,6 @@ export interface Transport {
   execute(command: Command, signal: AbortSignal): Promise<CommandResult | undefined>
   /** Tells the stage when a device may have become reachable. */
   onReachable?(listener: (device: string) => void): () => void
+  /** What commands for the device wait for; undefined when this way knows nothing of it. */
+  waiting?(device: string): string | undefined
 }

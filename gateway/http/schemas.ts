@@ -108,6 +108,14 @@ export const device = z
     readings: z.number().describe('since the process started'),
     tags,
     fields: z.record(z.string(), value).describe('of its last reading'),
+    connection: z
+      .object({
+        source: z.string(),
+        state: z.enum(['online', 'asleep', 'offline']),
+        details: z.record(z.string(), value).optional(),
+      })
+      .optional()
+      .describe('of a device that its source keeps a connection or a registration of'),
     name: z.string().optional().describe('as the config says'),
     room: z.string().optional(),
     kind: z.string().optional(),

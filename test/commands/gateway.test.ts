@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { connectAsync } from 'mqtt'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
@@ -181,4 +184,41 @@ test('commands from upstream wait for the gateway while it is away', async (t) =
   const second = await startTestGateway(config)
   t.after(() => second.close())
   await reached(second, 'k1', 'accepted')
+})
+
+const SLEEPER = `module.exports = ({ z }) => ({
+  name: 'sleeper',
+  roles: ['commander'],
+  config: z.object({}),
+  create: () => ({
+    commander: {
+      reaches: () => false,
+      waiting: (device) => (device === 'valve' ? 'the device to wake' : undefined),
+      describe: (device) => (device === 'valve' ? { state: 'asleep', details: { lifetime: 300 } } : undefined),
+      execute: () => Promise.reject(new Error('asleep')),
+    },
+  }),
+})`
+
+test('a device that sleeps shows as such, and its command says what it waits for', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-sleeper-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const file = join(folder, 'sleeper.js')
+  await writeFile(file, SLEEPER)
+  const site = await startTestGateway({
+    plugins: [file],
+    sources: { field: { sleeper: {} } },
+    devices: { valve: { kind: 'valve' }, other: {} },
+  })
+  t.after(() => site.close())
+  const { devices } = site.gateway.api.devices({ limit: 10 })
+  assert.deepEqual(
+    devices.map(({ id, connection }) => [id, connection]),
+    [
+      ['other', undefined],
+      ['valve', { source: 'field', state: 'asleep', details: { lifetime: 300 } }],
+    ],
+  )
+  const { body } = await post(site, { id: 's1', device: 'valve', command: 'open' })
+  assert.deepEqual([body.state, body.reason], ['accepted', 'waits for the device to wake'])
 })

@@ -50,6 +50,26 @@ test('a command waits for a device that is offline and is sent when it appears',
   assert.equal(bench.sent.length, 1)
 })
 
+test('the record of a command that waits says for what, and when it expired that it was in vain', async () => {
+  const asleep = createBench({ offline: true, waiting: 'the device to wake' })
+  await submit(asleep, { deadline: '2s' })
+  assert.equal(asleep.records[0]?.reason, 'waits for the device to wake')
+  asleep.clock.step(2000)
+  asleep.stage.poke()
+  assert.equal(asleep.records[1]?.reason, 'waited in vain for the device to wake')
+  const unknown = createBench({ offline: true })
+  await submit(unknown)
+  assert.equal(unknown.records[0]?.reason, 'waits for the device to appear')
+  unknown.appear()
+  assert.deepEqual(
+    unknown.records.map(({ state, reason }) => [state, reason]),
+    [
+      ['accepted', 'waits for the device to appear'],
+      ['sent', undefined],
+    ],
+  )
+})
+
 test('a command that does not want to wait fails when the device is offline', async () => {
   const bench = createBench({ offline: true })
   const { command } = await submit(bench, { ifOffline: 'fail' })

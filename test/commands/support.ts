@@ -37,6 +37,8 @@ export interface BenchOptions {
   readonly replay?: readonly CommandFact[]
   readonly state?: unknown
   readonly offline?: boolean
+  /** What the transport says that commands wait for. */
+  readonly waiting?: string
 }
 
 const OPTIONS: CommandOptions = { deadline: 30_000, retry: { attempts: 1, after: 5000 }, maxOpen: 100 }
@@ -83,6 +85,7 @@ export function createBench(given: BenchOptions = {}): Bench {
       bench.sent.push(command)
       return bench.execute(command)
     },
+    waiting: () => given.waiting,
     onReachable(callback) {
       listener = callback
       return () => undefined

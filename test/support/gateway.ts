@@ -6,6 +6,7 @@ import { systemClock } from '../../gateway/clock.ts'
 import { loadConfig } from '../../gateway/config/load.ts'
 import { type Gateway, startGateway } from '../../gateway/gateway.ts'
 import { createLog } from '../../gateway/logging.ts'
+import { loadPluginFile } from '../../gateway/plugin-file.ts'
 import { plugins } from '../../plugins/index.ts'
 
 export interface TestGateway {
@@ -27,7 +28,7 @@ export async function startTestGateway(config: object): Promise<TestGateway> {
   const load = async (given: object) => {
     const whole = { gateway: { id: 'test' }, data: join(folder, 'data'), ...LOCAL, ...given }
     await writeFile(file, JSON.stringify(whole))
-    return loadConfig({ plugins, file, env: {} })
+    return loadConfig({ plugins, file, env: {}, loadPlugin: loadPluginFile })
   }
   const log = await createLog(systemClock, { level: 'error' })
   const start = async (given: object) =>
