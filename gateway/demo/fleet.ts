@@ -1,95 +1,86 @@
-/** The demo's simulated fleet: real MQTT clients that publish what a small house and its surroundings would. */
+/** The demo's simulated fleet: real MQTT clients, as a small house and a rack of modems would be. */
 import type { MqttClient } from 'mqtt'
 import type { Clock, Timer } from '../clock.ts'
-
-interface Sensor {
-  readonly id: string
-  /** ms between two readings. */
-  readonly every: number
-  read(seconds: number): Readonly<Record<string, number | string | boolean>>
-}
+import { actuators } from './actuators.ts'
+import { sensors } from './sensors.ts'
+import type { Answer, Thing } from './thing.ts'
 
 export interface Fleet {
   readonly devices: number
-  /** Readings published so far. */
-  readonly published: () => number
   stop(): Promise<void>
 }
 
-const CLIENTS = 8
+/** What takes no commands shares these connections, as behind a radio bridge. */
+const BRIDGES = 6
+/** ms until a device has done what it was told. */
+const EFFORT = 350
+/** ms between two messages that make no sense, and the first one. */
+const NOISE_EVERY = 23_000
+const NOISE_FIRST = 4000
 
-function wave(seconds: number, period: number, phase: number): number {
-  return Math.sin((2 * Math.PI * seconds) / period + phase)
-}
-
-function round(value: number, digits: number): number {
-  return Number(value.toFixed(digits))
-}
-
-function climate(i: number): Sensor {
-  return {
-    id: `climate-${i}`,
-    every: 1000,
-    read: (s) => ({
-      temperature: round(20 + 3 * wave(s, 90, i) + wave(s, 7, i * 2) * 0.2, 2),
-      humidity: round(45 + 8 * wave(s, 140, i), 1),
-    }),
-  }
-}
-
-function meter(i: number): Sensor {
-  return {
-    id: `meter-${i}`,
-    every: 500,
-    read: (s) => ({ power: round(400 + 350 * wave(s, 45, i) ** 2, 1), state: wave(s, 120, i) > 0.97 ? 'fault' : 'ok' }),
-  }
-}
-
-function modem(i: number): Sensor {
-  return {
-    id: `dvc${3001 + i}`,
-    every: 1000,
-    read: (s) => ({
-      cpuusage: Math.round(75 + 25 * wave(s, 60, i)),
-      memoryusage: Math.round(1250 + 250 * wave(s, 200, i)),
-      interfacestatus: wave(s, 300, i) > -0.95 ? 'up' : 'down',
-    }),
-  }
-}
-
-function sensors(): Sensor[] {
-  return [
-    ...Array.from({ length: 12 }, (_, i) => climate(i + 1)),
-    ...Array.from({ length: 8 }, (_, i) => meter(i + 1)),
-    ...Array.from({ length: 20 }, (_, i) => modem(i)),
-  ]
+export function house(): Thing[] {
+  return [...sensors(), ...actuators()]
 }
 
 /** @param port of the gateway's MQTT listener on loopback */
-export async function startFleet(port: number, clock: Clock): Promise<Fleet> {
+export async function startFleet(things: readonly Thing[], port: number, clock: Clock): Promise<Fleet> {
   const { connectAsync } = await import('mqtt')
-  const clients: MqttClient[] = []
-  for (let i = 0; i < CLIENTS; i++) {
-    clients.push(await connectAsync({ host: '127.0.0.1', port, clientId: `demo-${i}`, protocolVersion: 4 }))
-  }
-  const all = sensors()
+  const connect = (clientId: string) => connectAsync({ host: '127.0.0.1', port, clientId, protocolVersion: 4 })
+  const bridges = await Promise.all(Array.from({ length: BRIDGES }, (_, i) => connect(`bridge-${i + 1}`)))
+  const clients = [...bridges]
+  const timers: Timer[] = []
   const began = clock.monotonic()
-  let published = 0
-  const timers: Timer[] = all.map((sensor, i) => {
-    const client = clients[i % CLIENTS] as MqttClient
-    return clock.every(sensor.every, () => {
-      const payload = JSON.stringify(sensor.read((clock.monotonic() - began) / 1000))
-      client.publish(`telemetry/${sensor.id}`, payload, { qos: 1 }, (error) => {
-        if (!error) published++
-      })
-    })
-  })
+  const seconds = () => (clock.monotonic() - began) / 1000
+  const speaking = things.filter((thing) => thing.every !== undefined)
+  for (const [i, thing] of speaking.entries()) {
+    const client = thing.obey ? await connect(thing.id) : (bridges[i % BRIDGES] as MqttClient)
+    if (thing.obey) clients.push(client)
+    const speak = () => publish(client, `telemetry/${thing.id}`, thing.read?.(seconds()) ?? {})
+    timers.push(clock.every(thing.every ?? 0, speak))
+    if (thing.obey) await listen(client, thing, seconds, (act) => timers.push(clock.after(EFFORT, act)), speak)
+    speak()
+  }
+  const [first] = bridges as [MqttClient]
+  const noise = () => makeNoise(first, seconds(), clock.now())
+  timers.push(clock.after(NOISE_FIRST, noise), clock.every(NOISE_EVERY, noise))
   return {
-    devices: all.length,
-    published: () => published,
-    stop: async () => {
+    devices: speaking.length,
+    async stop() {
       for (const timer of timers) timer.cancel()
       await Promise.all(clients.map((client) => client.endAsync()))
     },
   }
+}
+
+function publish(client: MqttClient, topic: string, payload: object | string): void {
+  client.publish(topic, typeof payload === 'string' ? payload : JSON.stringify(payload), { qos: 1 })
+}
+
+/** Does what it is told a moment later, drops what it was told before, answers, and says how it is now. */
+async function listen(
+  client: MqttClient,
+  thing: Thing,
+  seconds: () => number,
+  later: (act: () => void) => void,
+  speak: () => void,
+): Promise<void> {
+  const done = new Set<string>()
+  client.on('message', (topic, payload) => {
+    const { id, args } = JSON.parse(payload.toString()) as { id: string; args?: Record<string, unknown> }
+    if (done.has(id)) return
+    done.add(id)
+    later(() => {
+      const answer: Answer = thing.obey?.(topic.split('/')[2] ?? '', args ?? {}, seconds())
+      if (answer === undefined) return
+      publish(client, `${topic}/ack`, { id, ...answer })
+      speak()
+    })
+  })
+  await client.subscribeAsync(`command/${thing.id}/+`, { qos: 1 })
+}
+
+/** An old meter that breaks off in the middle of a sentence, and one whose clock is years ahead. */
+function makeNoise(client: MqttClient, seconds: number, now: number): void {
+  if (Math.floor(seconds / 20) % 2 === 0) publish(client, 'telemetry/meter-attic', '{"power": 412, "volt')
+  else publish(client, 'telemetry/clock-attic', { ts: new Date(now + 9e10).toISOString(), temperature: 19.2 })
 }
