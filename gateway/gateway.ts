@@ -210,6 +210,7 @@ function viewOf({ clock, version }: GatewayParts, viewed: Viewed): Api {
     notices: () => noticesOf(running, time.synced),
     ready: () => (running.ready ? { ready: true } : { ready: false, reason: 'starting or stopping' }),
     trouble: storage.trouble,
+    wear: storage.wear,
     telemetry: telemetryOf(pipeline, entrance.emitOf(viewed.httpSource)),
   })
 }

@@ -6,7 +6,17 @@ import type { ViewParts } from './view.ts'
 
 export type NumbersParts = Pick<
   ViewParts,
-  'pipeline' | 'journal' | 'outbox' | 'upstreams' | 'sources' | 'host' | 'broker' | 'clock' | 'rules' | 'commands'
+  | 'pipeline'
+  | 'journal'
+  | 'outbox'
+  | 'upstreams'
+  | 'sources'
+  | 'host'
+  | 'broker'
+  | 'clock'
+  | 'rules'
+  | 'commands'
+  | 'wear'
 >
 
 export function stageNumbers(parts: NumbersParts): Numbers {
@@ -21,7 +31,13 @@ export function stageNumbers(parts: NumbersParts): Numbers {
       outbox(parts),
       ...upstreams(parts),
     ],
-    families: [...brokerFamilies(parts), ...lossFamilies(ledgers), ...logFamilies(parts), ...pluginFamilies(parts)],
+    families: [
+      ...brokerFamilies(parts),
+      ...lossFamilies(ledgers),
+      ...logFamilies(parts),
+      ...wearFamilies(parts),
+      ...pluginFamilies(parts),
+    ],
   }
 }
 
@@ -170,7 +186,6 @@ function lossFamilies(ledgers: readonly SourceLedger[]): Families {
   ]
 }
 
-/** What a memory card has to bear: bytes given to the disk per byte that came in, and a guess at its years. */
 function logFamilies({ journal: { log }, pipeline, clock }: NumbersParts): Families {
   const payload = pipeline.ledgers().reduce((sum, ledger) => sum + ledger.bytes, 0)
   const one = (name: string, help: string, type: 'counter' | 'gauge', value: number) =>
@@ -187,6 +202,30 @@ function logFamilies({ journal: { log }, pipeline, clock }: NumbersParts): Famil
       payload > 0 ? log.bytesWritten / payload : 0,
     ),
     one('wall_clock_seconds', 'The gateway’s clock.', 'gauge', clock.now() / 1000),
+  ]
+}
+
+/** What a memory card has to bear, and a guess at its years. */
+function wearFamilies({ wear }: NumbersParts): Families {
+  const { bytesWritten, deviceBytesWritten, lifeYears, lifeUsed } = wear()
+  const one = (name: string, help: string, type: 'counter' | 'gauge', value: number | undefined): Families =>
+    value === undefined ? [] : [{ name: `storage_${name}`, help, type, values: [{ value }] }]
+  return [
+    ...one('written_bytes_total', 'What the gateway gave to the disk.', 'counter', bytesWritten),
+    ...one(
+      'device_written_bytes_total',
+      'What the device of the data directory wrote since the gateway started, by everybody.',
+      'counter',
+      deviceBytesWritten,
+    ),
+    ...one(
+      'write_amplification',
+      'Bytes that the device wrote for each that the gateway gave to the disk; what others write is in it.',
+      'gauge',
+      deviceBytesWritten === undefined || bytesWritten === 0 ? undefined : deviceBytesWritten / bytesWritten,
+    ),
+    ...one('life_years', 'Years that a new card of this size lasts at this rate.', 'gauge', lifeYears),
+    ...one('life_used_ratio', 'Share of its life that the card says is used.', 'gauge', lifeUsed),
   ]
 }
 

@@ -1,11 +1,13 @@
 /** Everything of the gateway that is on disk: opened in one place, closed in one place. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { blockDeviceOf } from './block-device.ts'
 import { runtimeFile } from './cli/runtime.ts'
 import type { Clock, Timer } from './clock.ts'
 import type { Config } from './config/schema.ts'
 import { type Checkpoint, type CheckpointStore, openCheckpoints } from './journal/checkpoint.ts'
 import { createJournal, type Journal } from './journal/journal.ts'
+import { countWrites } from './log/counted.ts'
 import { realFiles } from './log/files.ts'
 import { type DirectoryLock, lockDirectory } from './log/lock.ts'
 import { openLog } from './log/log.ts'
@@ -13,6 +15,7 @@ import type { Log } from './logging.ts'
 import { openOutboxFiles } from './outbox/durable.ts'
 import type { Outbox } from './outbox/outbox.ts'
 import { openSettings, type Settings } from './settings.ts'
+import { createWear, type Wear } from './wear.ts'
 
 /** A commit interval up to this is taken as a bound: the disk is used sooner when it is idle. A longer one is a wish to spare it. */
 const EAGER_UP_TO = 100
@@ -41,6 +44,8 @@ export interface Storage {
   trouble(): string | undefined
   /** There is no room on the disk. */
   full(): boolean
+  /** What was written, and what that does to the card. */
+  wear(): Wear
   close(): Promise<void>
 }
 
@@ -59,18 +64,20 @@ async function open(config: Config, directory: string, clock: Clock, log: Log, l
   const crashed = existsSync(runtimeFile(directory))
   const disk = watchDisk(clock, log.child({ stage: 'disk' }))
   const retaking = lock.missing === undefined ? undefined : retake(lock, clock, disk)
-  const settings = await openSettings(realFiles, directory, (file) => disk.damaged(file, 'not readable as JSON'))
+  const files = countWrites(realFiles)
+  const settings = await openSettings(files, directory, (file) => disk.damaged(file, 'not readable as JSON'))
   const checkpoints = await openCheckpoints({
-    files: realFiles,
+    files,
     directory: join(directory, 'checkpoints'),
     onDamage: (file, reason) => disk.damaged(file, reason),
   })
   const checkpoint = await checkpoints.load()
   const { maxBytes, whenFull, reserve, maxAge } = config.outbox
-  const files = await openOutboxFiles(
+  const stored = await openOutboxFiles(
     { gateway: config.gateway.id, directory: join(directory, 'outbox'), maxBytes, whenFull, reserve, maxAge },
     {
       clock,
+      files,
       onTrouble: (name, trouble) => disk.trouble(`outbox ${name}`, trouble),
       onDamage: (what, damage) =>
         'file' in damage
@@ -79,20 +86,21 @@ async function open(config: Config, directory: string, clock: Clock, log: Log, l
     },
   )
   const { commit, segment, buffer, compress } = config.journal
+  const eager = commit <= EAGER_UP_TO
   const journalLog = await openLog({
     directory: join(directory, 'journal'),
-    files: realFiles,
+    files,
     clock,
     segmentBytes: segment,
-    compress: compress === true,
-    commit: { interval: commit, eager: commit <= EAGER_UP_TO },
+    compress: compress === 'auto' ? !eager : compress,
+    commit: { interval: commit, eager },
     maxBuffer: buffer,
     // Of these entries others were told: a journal that lost its tail must not give their numbers again.
-    floor: Math.max(checkpoints.newest, files.entry) + 1,
+    floor: Math.max(checkpoints.newest, stored.entry) + 1,
     onTrouble: (trouble) => disk.trouble('journal', trouble),
     onDamage: (damage) => disk.lost(damage),
   })
-  const outbox = await files.start(journalLog.epoch, journalLog.next)
+  const outbox = await stored.start(journalLog.epoch, journalLog.next)
   return {
     directory,
     journal: createJournal(journalLog, clock),
@@ -104,6 +112,7 @@ async function open(config: Config, directory: string, clock: Clock, log: Log, l
     takeLost: disk.takeLost,
     trouble: disk.current,
     full: disk.full,
+    wear: createWear(() => files.written, blockDeviceOf(directory), config.card, clock),
     async close() {
       retaking?.cancel()
       await journalLog.close()

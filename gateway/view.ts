@@ -32,6 +32,7 @@ import type { Device } from './reading.ts'
 import { CLASSES } from './record.ts'
 import type { RuleStage } from './rules/stage.ts'
 import type { Upstreams } from './upstream/upstreams.ts'
+import type { Wear } from './wear.ts'
 
 export interface ViewParts {
   readonly gateway: string
@@ -60,6 +61,7 @@ export interface ViewParts {
   readonly notices: () => readonly string[]
   readonly ready: () => { ready: boolean; reason?: string }
   readonly trouble: () => string | undefined
+  readonly wear: () => Wear
   /** Takes a message of the source `http`; resolves with why it is a dead letter. */
   readonly telemetry: Api['telemetry']
 }
@@ -188,6 +190,7 @@ function status(parts: ViewParts): Omit<Status, 'stages' | 'started' | 'uptime'>
     ports: { ...parts.ports() },
     notices: [...parts.notices()],
     memory: { rss: memory.rss, heap: memory.heapUsed },
+    storage: parts.wear(),
     devices: parts.devices.size,
     sources: [
       { name: 'mqtt', plugin: 'mqtt', state: 'running' },

@@ -29,12 +29,22 @@ export function screen(status: Status, paint: Paint): string {
     `data    ${status.data}`,
     `ports   ${ports.join(', ') || 'none'}`,
     `memory  ${bytes(status.memory.rss)}    devices  ${count(status.devices)}`,
+    `disk    ${written(status.storage)}`,
   ]
   const parts = [head.join('\n'), table(STAGES, status.stages, paint)]
   if (status.sources.length > 0) parts.push(table(SOURCES, status.sources, paint))
   if (status.upstreams.length > 0) parts.push(table(UPSTREAMS, status.upstreams, paint))
   if (status.notices.length > 0) parts.push(status.notices.map((text) => paint.red(`! ${harmless(text)}`)).join('\n'))
   return parts.join('\n\n')
+}
+
+/** The device counts what others write too, so it is named beside our own. */
+function written({ bytesWritten, deviceBytesWritten, lifeYears, lifeUsed }: Status['storage']): string {
+  const parts = [`${bytes(bytesWritten)} written`]
+  if (deviceBytesWritten !== undefined) parts.push(`${bytes(deviceBytesWritten)} by the whole device`)
+  if (lifeYears !== undefined) parts.push(`a new card lasts ${lifeYears < 100 ? rate(lifeYears) : 'over 100'} years so`)
+  if (lifeUsed !== undefined) parts.push(`${Math.round(lifeUsed * 100)} % of this one is used`)
+  return parts.join(', ')
 }
 
 const STAGES: readonly Column<StageStatus>[] = [

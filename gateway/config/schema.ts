@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import type { Plugin } from '../plugin.ts'
 import { path } from './entry.ts'
+import { cardSection } from './sections/card.ts'
 import { commandsSection } from './sections/commands.ts'
 import { decodeSection, lookupsSection } from './sections/decode.ts'
 import { devicesSection } from './sections/devices.ts'
@@ -41,6 +42,7 @@ export function sections(plugins: readonly Plugin[]) {
     decode: decodeSection,
     lookups: lookupsSection,
     journal: journalSection,
+    card: cardSection,
     windows: windowsSection,
     rules: rulesSection,
     commands: commandsSection,

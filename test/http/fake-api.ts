@@ -60,6 +60,7 @@ export function createFakeApi(clock: Clock): FakeApi {
       ports: { mqtt: 1883, http: 8080 },
       notices: ['a restart is needed: mqtt.listen changed'],
       memory: { rss: 80_000_000, heap: 30_000_000 },
+      storage: { bytesWritten: 12_000_000, deviceBytesWritten: 30_000_000, lifeYears: 11.5 },
       devices: 2,
       sources: [{ name: 'mqtt', plugin: 'mqtt', state: 'running' }],
       upstreams: [

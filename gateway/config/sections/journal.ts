@@ -14,12 +14,12 @@ export const journalSection = z
     commit: duration({ min: 1, max: 60_000 }, { example: '20ms' })
       .prefault('20ms')
       .describe(
-        'Longest wait before messages are written together. A longer one wears an SD card less, and senders wait longer for their acknowledgement.',
+        'Longest wait before messages are written together; up to 100ms they are written sooner when the disk is idle. `1s` spares an SD card, and senders wait longer for their acknowledgement.',
       ),
     compress: z
       .union([z.boolean(), z.literal('auto')])
       .prefault('auto')
-      .describe('Compress what is written: `true`, `false`, or `auto` while there is time for it.'),
+      .describe('Compress what is written: `true`, `false`, or `auto`: when `commit` is longer than 100ms.'),
     segment: bytes({ min: 65_536, max: 2 ** 30 }, { example: '8MB' })
       .prefault('8MB')
       .describe('Size of one file; files are deleted as a whole.'),

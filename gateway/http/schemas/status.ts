@@ -51,6 +51,21 @@ const upstreamState = z.object({
   bytes: z.number(),
 })
 
+const storage = z
+  .object({
+    bytesWritten: z.number().describe('what the gateway gave to the disk since it started'),
+    deviceBytesWritten: z
+      .number()
+      .optional()
+      .describe('what the device below wrote in that time, by everybody; absent when it does not say'),
+    lifeYears: z
+      .number()
+      .optional()
+      .describe('how many years a new card of this size lasts at this rate; absent in the first ten minutes'),
+    lifeUsed: z.number().optional().describe('share of its life that the card says is used, 0 to 1'),
+  })
+  .describe('what is written, and what that does to the card')
+
 export const status = z
   .object({
     gateway: z.string(),
@@ -65,6 +80,7 @@ export const status = z
     ports: z.record(z.string(), z.number()),
     notices: z.array(z.string()).describe('what a person should know, such as a restart that is needed'),
     memory: z.object({ rss: z.number(), heap: z.number() }).describe('bytes'),
+    storage,
     devices: z.number(),
     sources: z.array(source),
     upstreams: z.array(upstreamState),
