@@ -30,6 +30,7 @@ config  built-in defaults
 data    /var/lib/sluice
 ports   mqtt 1883, http 8080
 memory  80 MB    devices  2
+disk    12 MB written, 30 MB by the whole device, a new card lasts 12 years so
 
 STAGE         IN  OUT  IN/S  OUT/S  BYTES  WAITING    LAG  ERRORS
 ingest mqtt  100   98     0      0  20 kB        0      -  dropped 2
