@@ -1,6 +1,7 @@
 // Installs what a command needs: npm packages always; for the tests also the real peers, as Debian packages, where that can be done.
-import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { canInstall, installDebian } from './debian.mjs'
 
 /** Debian package → a program or file that shows it is there. */
 const PEERS = {
@@ -26,32 +27,12 @@ export function installPackages() {
 export function installPeers() {
   const missing = Object.keys(PEERS).filter((name) => !PEERS[name].some((path) => existsSync(path)))
   if (missing.length === 0) return
-  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) {
+  if (!canInstall()) {
     say(`not root on Debian: these peers are not installed, and tests against them are skipped: ${missing.join(', ')}`)
     return
   }
   say(`installing peers for the tests: ${missing.join(', ')}`)
-  forbidServices()
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  spawnSync('apt-get', ['update', '-qq'], { stdio: ['ignore', 'ignore', 'inherit'], env })
-  const all = apt(missing, env)
-  if (all.status === 0) return
-  for (const name of missing)
-    if (apt([name], env).status !== 0) say(`could not install ${name}: tests against it are skipped`)
-}
-
-function apt(names, env) {
-  return spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...names], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-    env,
-  })
-}
-
-/** The tests start their peers themselves; in a container Debian's packages must not start them as services. */
-function forbidServices() {
-  const policy = '/usr/sbin/policy-rc.d'
-  const inContainer = existsSync('/.dockerenv') || !existsSync('/run/systemd/system')
-  if (inContainer && !existsSync(policy)) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+  for (const name of installDebian(missing)) say(`could not install ${name}: tests against it are skipped`)
 }
 
 export function run(command, args, options = {}) {

@@ -1,19 +1,24 @@
 // `npm test`: installs what the tests need, builds, and runs them all. `npm test -- test/log` runs a part.
 import { spawnSync } from 'node:child_process'
-import { readdirSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { installPackages, installPeers, run } from './setup.mjs'
+import { installPackages, installPeers, run, say } from './setup.mjs'
+
+/** `.ci/run` repeats its first line. */
+const CLOSING = 'dist/tests.txt'
 
 installPackages()
 installPeers()
 run(process.execPath, ['build.mjs'])
 const asked = process.argv.slice(2)
 const files = (asked.length ? asked : ['test']).flatMap(testFiles)
-const { status } = spawnSync(
-  process.execPath,
-  ['--import', 'tsx', '--test', '--test-concurrency=2', '--test-reporter=spec', ...files],
-  { stdio: 'inherit' },
-)
+const reporters = [
+  ['spec', 'stdout'],
+  ['./scripts/closing-reporter.mjs', CLOSING],
+].flatMap(([reporter, destination]) => [`--test-reporter=${reporter}`, `--test-reporter-destination=${destination}`])
+const options = ['--import', 'tsx', '--test', '--test-concurrency=2', ...reporters]
+const { status } = spawnSync(process.execPath, [...options, ...files], { stdio: 'inherit' })
+say(readFileSync(CLOSING, 'utf8').trimEnd())
 process.exit(status ?? 1)
 
 function testFiles(path) {

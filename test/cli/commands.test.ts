@@ -81,7 +81,9 @@ dvc3002  mqtt           7  2026-11-23T00:00:00.000Z  cpu=51 state=NSW`,
   })
 
   test('health is 0 while the gateway makes progress and 1 when it does not', async () => {
-    assert.deepEqual(await sluice(on('health')), { code: 0, out: 'ok, up 0 ms', err: '' })
+    const well = await sluice(on('health'))
+    assert.deepEqual([well.code, well.err], [0, ''])
+    assert.match(well.out, /^ok, up \d+(\.\d)? m?s$/)
     fake.api.troubled = 'the disk is full'
     const stuck = await sluice(on('health'))
     fake.api.troubled = undefined
@@ -259,10 +261,9 @@ test('every command explains itself with an example, --config and --data', async
 })
 
 test('version says what runs where', async () => {
-  assert.equal(
-    (await sluice(['version'])).out,
-    `sluice 0.1.0 (node ${process.version}, ${process.platform} ${process.arch})`,
-  )
+  const [said, warning] = (await sluice(['version'])).out.split('\n')
+  assert.equal(said, `sluice 0.1.0 (node ${process.version}, ${process.platform} ${process.arch})`)
+  assert.equal(warning !== undefined, process.version === 'v20.11.0', 'a Node with known flaws is named')
   assert.equal((await sluice(['--version'])).out, '0.1.0')
 })
 
