@@ -34,6 +34,7 @@ import { PasswordWatch } from './password-watch.ts'
 import { RareLog } from './rare-log.ts'
 import { Sessions } from './sessions.ts'
 import { Subscriptions } from './subscriptions.ts'
+import { matches } from './topics.ts'
 
 export type { BrokerPorts } from './listeners.ts'
 
@@ -79,8 +80,8 @@ export interface Broker {
   onPublish(filter: string, handler: PublishHandler): () => void
   /** A connected client has subscribed to `filter`. Returns a function that ends it. */
   onSubscribe(listener: (filter: string, identity: Identity) => void): () => void
-  /** Whether a connected client subscribes to this topic now. */
-  hasSubscriber(topic: string): boolean
+  /** Whether a connected client that counts subscribes to this topic now; `counts` sees its filter that matches. */
+  hasSubscriber(topic: string, counts?: (identity: Identity, filter: string) => boolean): boolean
   /** ACL, limits, anonymous, password file and certificates can change; addresses cannot. @throws StartError and changes nothing */
   reload(options: BrokerOptions): Promise<void>
   /** The decode rules have changed: `intake.route` is asked again for every topic. */
@@ -221,8 +222,12 @@ class EmbeddedBroker<Route> implements Broker {
     return this.#desk.onSubscribe(listener)
   }
 
-  hasSubscriber(topic: string): boolean {
-    return this.#subscriptions.hasSubscriber(topic)
+  hasSubscriber(topic: string, counts: (identity: Identity, filter: string) => boolean = () => true): boolean {
+    if (!this.#subscriptions.hasSubscriber(topic)) return false
+    const connections = this.#subscriptions.interest(topic)?.subscribers ?? []
+    return connections.some(({ identity, filters }) =>
+      [...filters.keys()].some((filter) => matches(filter, topic) && counts(identity, filter)),
+    )
   }
 
   async reload(options: BrokerOptions): Promise<void> {

@@ -1,22 +1,18 @@
 /**
- * Commands over the gateway's own broker: `command/{device}/{name}` with `{id,args}`, QoS 1, not retained, only while a
- * client subscribes to it; the device answers on `command/{device}/{name}/ack` with `{id,ok,result?}`.
- *
- * Only the device addressed may answer. A connection that logged in is the device when its user is the device's id, or
- * when an ACL rule lets it publish to `command/…/ack` by name. An anonymous connection, which nobody vouches for, is
- * believed when its client id is the device's id, or when it has subscribed to the device's commands.
+ * Commands over the gateway's own broker: `command/{device}/{name}` with `{id,args}`, QoS 1, not retained, only while the
+ * device subscribes to it; the device answers on `command/{device}/{name}/ack` with `{id,ok,result?}`. `actuator.ts` says
+ * which client is the device.
  */
 import type { AclRule } from '../broker/acl.ts'
-import { mayPublish, permissionsFor } from '../broker/acl.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { Identity } from '../broker/options.ts'
 import { NotConnectedError } from '../errors.ts'
 import type { CommandResult } from '../plugin.ts'
+import { isItself, isNamed, isNamedByAcl, isThere, Listeners } from './actuator.ts'
 import type { Transport } from './transport.ts'
 
 const ACK = /^command\/([^/]+)\/([^/]+)\/ack$/
 const COMMANDS_OF = /^command\/([^/+#]+)(?:\/|$)/
-const MAX_LISTENERS = 50_000
 const MAX_RESULT = 64 * 1024
 
 export interface MqttAnswer {
@@ -36,35 +32,39 @@ export interface MqttCommands extends Transport {
 /** @param acl the rules of the config, asked each time */
 export function createMqttCommands(acl: () => readonly AclRule[] | undefined): MqttCommands {
   const listeners = new Set<(device: string) => void>()
-  /** `client device` of those that subscribed to a device's commands. */
-  const heard = new Set<string>()
+  const subscriptions = new Listeners()
   let broker: Broker | undefined
 
+  const reaches = (device: string, command: string): boolean =>
+    isLevel(device) &&
+    isLevel(command) &&
+    broker?.hasSubscriber(`command/${device}/${command}`, (identity, filter) => isThere(identity, filter, device)) ===
+      true
+
   const mayAnswer = (identity: Identity, device: string, topic: string): boolean => {
-    const { user, client } = identity
-    if (user === device || (user === undefined && client === device)) return true
-    if (namedByAcl(acl(), identity, topic)) return true
-    return user === undefined && heard.has(`${client}\n${device}`)
+    if (isNamed(identity, device) || isNamedByAcl(acl(), identity, topic)) return true
+    if (identity.user !== undefined) return false
+    const commanded = topic.slice(0, -'/ack'.length)
+    const filters = subscriptions.of(identity.client, commanded)
+    if (filters.some((filter) => isItself(identity, filter, device))) return true
+    const deviceIsThere = broker?.hasSubscriber(commanded, (other, filter) => isItself(other, filter, device)) === true
+    return filters.length > 0 && !deviceIsThere
   }
 
-  const subscribed = (filter: string, { client }: Identity) => {
-    const device = COMMANDS_OF.exec(filter)?.[1]
-    if (device !== undefined) {
-      if (heard.size >= MAX_LISTENERS) heard.delete(heard.values().next().value ?? '')
-      heard.add(`${client}\n${device}`)
-    }
-    if (device === undefined && !/^(command|\+|#)/.test(filter)) return
-    for (const listener of listeners) listener(device ?? '*')
+  const subscribed = (filter: string, { client, user }: Identity) => {
+    if (user === undefined) subscriptions.add(client, filter)
+    if (!/^(command|\+|#)/.test(filter)) return
+    const device = COMMANDS_OF.exec(filter)?.[1] ?? '*'
+    for (const listener of listeners) listener(device)
   }
 
   return {
     name: 'mqtt',
-    reaches: (device, command) =>
-      isLevel(device) && isLevel(command) && broker?.hasSubscriber(`command/${device}/${command}`) === true,
+    reaches,
     async execute({ id, device, command, args }) {
       const topic = `command/${device}/${command}`
-      if (broker?.hasSubscriber(topic) !== true)
-        throw new NotConnectedError('SLUICE_DEVICE_OFFLINE', `nobody subscribes to ${topic}`)
+      if (broker === undefined || !reaches(device, command))
+        throw new NotConnectedError('SLUICE_DEVICE_OFFLINE', `the device does not subscribe to ${topic}`)
       await broker.publish(topic, Buffer.from(JSON.stringify({ id, args })), { qos: 1 })
       return undefined
     },
@@ -87,15 +87,6 @@ export function createMqttCommands(acl: () => readonly AclRule[] | undefined): M
       })
     },
   }
-}
-
-/** A rule that names `command/…` says it on purpose; one for `#` does not. */
-function namedByAcl(rules: readonly AclRule[] | undefined, { user, client }: Identity, topic: string): boolean {
-  const named = rules?.map((rule) => ({
-    ...rule,
-    publish: (rule.publish ?? []).filter((pattern) => pattern.startsWith('command/')),
-  }))
-  return named !== undefined && mayPublish(permissionsFor(named, user, client), topic)
 }
 
 function isLevel(name: string): boolean {

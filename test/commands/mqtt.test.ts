@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict'
-import { execFile, execFileSync } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { test } from 'node:test'
+import { execFile, execFileSync, spawn } from 'node:child_process'
+import { EventEmitter, once } from 'node:events'
+import { type TestContext, test } from 'node:test'
 import type { AclRule } from '../../gateway/broker/acl.ts'
 import { answerOf, createMqttCommands } from '../../gateway/commands/mqtt.ts'
-import { startTestGateway } from '../support/gateway.ts'
+import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 
 const missing = (() => {
   try {
@@ -55,32 +53,105 @@ test('what is no answer is none', () => {
   })
 })
 
-test('a mosquitto client with a client id is an actuator', { skip: missing }, async (t) => {
-  const site = await startTestGateway({})
-  t.after(() => site.close())
-  const folder = await mkdtemp(join(tmpdir(), 'sluice-actuator-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
-  const port = `${site.port('mqtt')}`
-  const script = join(folder, 'actuator.sh')
-  // One client hears the command, another answers under the same id when the first has gone.
-  await writeFile(
-    script,
-    `id=$(mosquitto_sub -p ${port} -i lamp -q 1 -t command/lamp/on -C 1 -W 8 | sed 's/.*"id":"\\([^"]*\\)".*/\\1/')
-mosquitto_pub -p ${port} -i lamp -q 1 -t ${TOPIC} -m "{\\"id\\":\\"$id\\",\\"ok\\":true}"`,
-  )
-  const ended = new Promise<void>((resolve, reject) => {
-    execFile('sh', [script], (error) => (error ? reject(error) : resolve()))
+/** One mosquitto_sub that is subscribed when this resolves; `line` resolves with what it got first. */
+async function listen(t: TestContext, site: TestGateway, filter: string, ...more: string[]) {
+  // Into a pipe mosquitto_sub writes by the block unless told otherwise.
+  const args = ['-oL', 'mosquitto_sub', '-p', `${site.port('mqtt')}`, '-q', '1', '-d', '-t', filter, '-v', ...more]
+  const child = spawn('stdbuf', args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.after(() => child.kill())
+  let text = ''
+  const changed = new EventEmitter()
+  child.stdout.on('data', (chunk) => {
+    text += chunk
+    changed.emit('text')
   })
-  const { api } = site.gateway
-  const done = new Promise<void>((resolve) => {
-    const stop = api.subscribe({ types: new Set(['command']) }, ({ data }) => {
-      if ((data as { state?: string }).state !== 'acknowledged') return
+  const until = async (pattern: RegExp): Promise<RegExpExecArray> => {
+    for (;;) {
+      const found = pattern.exec(text)
+      if (found) return found
+      await once(changed, 'text', { signal: AbortSignal.timeout(8000) })
+    }
+  }
+  await until(/Subscribed \(mid/)
+  return {
+    got: async () => JSON.parse((await until(/^command\/\S+ (\{.*\})$/m))[1] as string) as { id: string },
+    silent: () => !/^command\//m.test(text),
+    close: () => {
+      child.kill()
+    },
+  }
+}
+
+function publish(site: TestGateway, topic: string, payload: object, ...more: string[]): Promise<number> {
+  const args = ['-p', `${site.port('mqtt')}`, '-q', '1', '-t', topic, '-m', JSON.stringify(payload), ...more]
+  return new Promise((resolve) => {
+    execFile('mosquitto_pub', args, { timeout: 8000 }, (error) => resolve(error ? 1 : 0))
+  })
+}
+
+async function becomes({ gateway: { api } }: TestGateway, id: string, state: string): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const look = () => {
+      if (api.command(id)?.state !== state) return
       stop()
       resolve()
-    })
+    }
+    const stop = api.subscribe({ types: new Set(['command']) }, () => setImmediate(look))
+    look()
   })
-  await api.sendCommand({ id: 'm1', device: 'lamp', command: 'on', deadline: '8s' }, 'api')
-  await ended
-  await done
-  assert.equal(api.command('m1')?.state, 'acknowledged')
+}
+
+test('a mosquitto client is an actuator', { skip: missing }, async (t) => {
+  const site = await startTestGateway({})
+  t.after(() => site.close())
+  const lamp = await listen(t, site, 'command/lamp/on', '-i', 'lamp')
+  await site.gateway.api.sendCommand({ id: 'm1', device: 'lamp', command: 'on' }, 'api')
+  const { id } = await lamp.got()
+  assert.equal(id, 'm1')
+  // It answers under the name it listens by.
+  await publish(site, TOPIC, { id, ok: true }, '-i', 'lamp')
+  await becomes(site, 'm1', 'acknowledged')
+})
+
+test('a monitor of all topics is no device: the command waits until somebody listens for commands', {
+  skip: missing,
+}, async (t) => {
+  const site = await startTestGateway({})
+  t.after(() => site.close())
+  const { api } = site.gateway
+  for (const filter of ['#', '+/#', '+/lamp/+']) await listen(t, site, filter)
+  const { command } = await api.sendCommand({ id: 'm2', device: 'lamp', command: 'on' }, 'api')
+  assert.equal(command.state, 'accepted')
+  assert.equal(command.reason, 'waits for the device to appear')
+  const many = await listen(t, site, 'command/#', '-i', 'controller')
+  assert.equal((await many.got()).id, 'm2')
+  assert.equal(api.command('m2')?.state, 'sent')
+  // Whoever listens for all devices may answer for one that is not there itself.
+  await publish(site, TOPIC, { id: 'm2', ok: true }, '-i', 'controller')
+  await becomes(site, 'm2', 'acknowledged')
+})
+
+test('a client that is the device by its id may listen to everything', { skip: missing }, async (t) => {
+  const site = await startTestGateway({})
+  t.after(() => site.close())
+  const lamp = await listen(t, site, '#', '-i', 'lamp')
+  await site.gateway.api.sendCommand({ id: 'm3', device: 'lamp', command: 'on' }, 'api')
+  assert.equal((await lamp.got()).id, 'm3')
+})
+
+test('one that listens for all devices does not answer for a device that is there itself', {
+  skip: missing,
+}, async (t) => {
+  const site = await startTestGateway({})
+  t.after(() => site.close())
+  const lamp = await listen(t, site, 'command/lamp/+', '-i', 'lamp')
+  const many = await listen(t, site, 'command/#', '-i', 'controller')
+  await site.gateway.api.sendCommand({ id: 'm4', device: 'lamp', command: 'on' }, 'api')
+  await Promise.all([lamp.got(), many.got()])
+  await publish(site, TOPIC, { id: 'm4', ok: true }, '-i', 'second-controller')
+  many.close()
+  await publish(site, TOPIC, { id: 'm4', ok: true }, '-i', 'controller')
+  assert.equal(site.gateway.api.command('m4')?.state, 'sent')
+  await publish(site, TOPIC, { id: 'm4', ok: true }, '-i', 'lamp')
+  await becomes(site, 'm4', 'acknowledged')
 })
