@@ -91,6 +91,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: Undo): Promise
   const checkpointing = createCheckpointing({
     journal: storage.journal,
     outbox: storage.outbox,
+    history: storage.history,
     pipeline,
     deadLetters: stages.deadLetters,
     store: storage.checkpoints,
@@ -201,6 +202,7 @@ function viewOf({ clock, version }: GatewayParts, viewed: Viewed): Api {
     pipeline,
     journal: storage.journal,
     outbox: storage.outbox,
+    history: storage.history,
     sources: viewed.sources,
     commands: stages.commands.stage,
     described: () => running.loaded.config.devices,

@@ -5,6 +5,7 @@ import { blockDeviceOf } from './block-device.ts'
 import { runtimeFile } from './cli/runtime.ts'
 import type { Clock, Timer } from './clock.ts'
 import type { Config } from './config/schema.ts'
+import { type History, openHistory } from './history/history.ts'
 import { type Checkpoint, type CheckpointStore, openCheckpoints } from './journal/checkpoint.ts'
 import { createJournal, type Journal } from './journal/journal.ts'
 import { countWrites } from './log/counted.ts'
@@ -33,6 +34,8 @@ export interface Storage {
   readonly directory: string
   readonly journal: Journal
   readonly outbox: Outbox
+  /** Undefined when the config gives it no room. */
+  readonly history: History | undefined
   readonly checkpoints: CheckpointStore
   readonly checkpoint: Checkpoint | null
   readonly settings: Settings
@@ -85,6 +88,17 @@ async function open(config: Config, directory: string, clock: Clock, log: Log, l
           : disk.damaged(what, damage.message),
     },
   )
+  const history =
+    config.history.maxBytes === 0
+      ? undefined
+      : await openHistory({
+          directory: join(directory, 'history'),
+          files,
+          clock,
+          maxBytes: config.history.maxBytes,
+          onTrouble: (trouble) => disk.trouble('history', trouble),
+          onDamage: ({ file, offset, bytes }) => disk.damaged(file, `${bytes} bytes at ${offset}`),
+        })
   const { commit, segment, buffer, compress } = config.journal
   const eager = commit <= EAGER_UP_TO
   const journalLog = await openLog({
@@ -96,7 +110,7 @@ async function open(config: Config, directory: string, clock: Clock, log: Log, l
     commit: { interval: commit, eager },
     maxBuffer: buffer,
     // Of these entries others were told: a journal that lost its tail must not give their numbers again.
-    floor: Math.max(checkpoints.newest, stored.entry) + 1,
+    floor: Math.max(checkpoints.newest, stored.entry, history?.entry ?? 0) + 1,
     onTrouble: (trouble) => disk.trouble('journal', trouble),
     onDamage: (damage) => disk.lost(damage),
   })
@@ -105,6 +119,7 @@ async function open(config: Config, directory: string, clock: Clock, log: Log, l
     directory,
     journal: createJournal(journalLog, clock),
     outbox,
+    history,
     checkpoints,
     checkpoint,
     settings,
@@ -116,6 +131,7 @@ async function open(config: Config, directory: string, clock: Clock, log: Log, l
     async close() {
       retaking?.cancel()
       await journalLog.close()
+      await history?.close()
       await outbox.close()
       lock.release()
     },

@@ -8,6 +8,8 @@ import type { DeadLetters } from './decode/dead-letters.ts'
 import type { Devices } from './decode/devices.ts'
 import { lastFields } from './devices.ts'
 import { BusyError } from './errors.ts'
+import { ask } from './history/ask.ts'
+import type { History } from './history/history.ts'
 import type {
   Api,
   Audit,
@@ -45,6 +47,7 @@ export interface ViewParts {
   readonly pipeline: Pipeline
   readonly journal: Journal
   readonly outbox: Outbox
+  readonly history: History | undefined
   readonly upstreams: Upstreams
   readonly sources: Sources
   readonly host: PluginHost
@@ -101,6 +104,16 @@ export function createView(parts: ViewParts): Api {
       }
     },
     device: deviceOf,
+    history: (query) =>
+      ask(
+        {
+          history: parts.history,
+          windows: pipeline.windows.definitions,
+          unit: (id, field) => parts.described()[id]?.units[field],
+          now: clock.now(),
+        },
+        query,
+      ),
     windows: ({ window, device, limit }) => windowPage(pipeline, window, device, limit),
     commands: ({ device, state, limit }) => {
       const found: CommandStatus[] = []

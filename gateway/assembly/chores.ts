@@ -51,6 +51,7 @@ function tick({ entrance, pipeline, stages, clock }: ChoreParts): void {
 function keepHouse({ storage, running, entrance, checkpointing, whereabouts }: ChoreParts): void {
   const { journal, checkpoints } = storage
   checkpointing.look()
+  storage.history?.trim()
   entrance.recordLost()
   whereabouts.look()
   const { maxAge, maxBytes } = running.first.config.journal

@@ -108,7 +108,7 @@ export async function recoverFlow(parts: StageParts, stages: Stages, output: Rec
       lookups,
       deadLetters,
       output,
-      watchers: [rules, commands.stage],
+      watchers: storage.history ? [storage.history, rules, commands.stage] : [rules, commands.stage],
       onlooker: createOnlooker(
         live,
         running.first.config.gateway.id,
@@ -124,5 +124,6 @@ export async function recoverFlow(parts: StageParts, stages: Stages, output: Rec
   const { entries, skipped, differences } = recovered
   if (entries > 0) log.info({ stage: 'journal', entries, skipped, differences }, `replayed ${entries} journal entries`)
   recovered.pipeline.live = true
+  storage.history?.start(storage.journal)
   return recovered
 }

@@ -33,6 +33,7 @@ const REASONS: Readonly<Record<string, string>> = {
   'http.listen': 'listeners are opened at start',
   'http.tls': 'listeners are opened at start',
   journal: 'the journal is opened at start',
+  history: 'its files are opened at start',
   outbox: 'the outbox is opened at start',
   sources: 'sources are started with the gateway',
   plugins: 'plugins are loaded at start',

@@ -10,6 +10,7 @@ import { commandsSection } from './sections/commands.ts'
 import { decodeSection, lookupsSection } from './sections/decode.ts'
 import { devicesSection } from './sections/devices.ts'
 import { gatewaySection } from './sections/gateway.ts'
+import { historySection } from './sections/history.ts'
 import { httpSection } from './sections/http.ts'
 import { journalSection } from './sections/journal.ts'
 import { logSection } from './sections/log.ts'
@@ -47,6 +48,7 @@ export function sections(plugins: readonly Plugin[]) {
     rules: rulesSection,
     commands: commandsSection,
     devices: devicesSection,
+    history: historySection,
     outbox: outboxSection,
     upstreams: upstreamsSection(plugins),
     log: logSection,

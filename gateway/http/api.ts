@@ -17,6 +17,8 @@ import type {
   DevicePage,
   DeviceQuery,
   DeviceStatus,
+  HistoryAnswer,
+  HistoryQuery,
   OutboxSink,
   OutboxStatus,
   Readiness,
@@ -43,6 +45,8 @@ export interface Api {
   config(): RunningConfig
   devices(query: DeviceQuery): DevicePage
   device(id: string): DeviceStatus | undefined
+  /** @throws RequestError the question makes no sense, or no history is kept */
+  history(query: HistoryQuery): Promise<HistoryAnswer>
   windows(query: WindowQuery): WindowPage
   commands(query: CommandQuery): readonly CommandStatus[]
   command(id: string): CommandStatus | undefined

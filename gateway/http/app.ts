@@ -22,6 +22,7 @@ import { commandRoutes } from './routes/commands.ts'
 import { deviceRoutes } from './routes/devices.ts'
 import { eventRoutes } from './routes/events.ts'
 import { healthRoutes } from './routes/health.ts'
+import { historyRoutes } from './routes/history.ts'
 import { ledgerRoutes } from './routes/ledger.ts'
 import { outboxRoutes } from './routes/outbox.ts'
 import { pageRoutes } from './routes/page.ts'
@@ -128,6 +129,7 @@ function guard(app: App, parts: AppParts): void {
 function addRoutes(app: App, parts: AppParts): void {
   healthRoutes(app, parts)
   deviceRoutes(app, parts)
+  historyRoutes(app, parts)
   commandRoutes(app, parts)
   alertRoutes(app, parts)
   outboxRoutes(app, parts)

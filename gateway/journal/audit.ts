@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { createDeadLetters } from '../decode/dead-letters.ts'
 import { createDevices } from '../decode/devices.ts'
 import { DamageError, reasonOf, StartError } from '../errors.ts'
+import { LEVEL_NAMES } from '../history/history.ts'
 import type { Audit } from '../http/schemas.ts'
 import { type Files, realFiles } from '../log/files.ts'
 import type { Damage } from '../log/log.ts'
@@ -34,6 +35,7 @@ export async function auditData({ data }: { readonly data: string }): Promise<Au
   const damage: string[] = []
   const journal = await verify(realFiles, join(data, 'journal'), damage)
   const outbox = await verifyOutbox(data, damage)
+  for (const level of LEVEL_NAMES) await verify(realFiles, join(data, 'history', level), damage)
   const ledger = await replayDry(data, damage)
   for (const { name, report } of outbox.logs) {
     if (report.marked - outbox.base > journal.next - 1)

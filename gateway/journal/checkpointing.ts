@@ -8,6 +8,7 @@ import type { Clock } from '../clock.ts'
 import { createComplaint } from '../complaint.ts'
 import type { DeadLetters } from '../decode/dead-letters.ts'
 import { BusyError, reasonOf } from '../errors.ts'
+import type { History } from '../history/history.ts'
 import { codeOf } from '../log/files.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { Pipeline } from '../pipeline.ts'
@@ -21,6 +22,7 @@ export interface CheckpointingParts {
   readonly pipeline: Pipeline
   readonly outbox: Outbox
   readonly deadLetters: DeadLetters
+  readonly history?: Pick<History, 'cut' | 'flush'> | undefined
   readonly store: CheckpointStore
   readonly stages: () => Readonly<Record<string, unknown>>
   readonly clock: Clock
@@ -55,9 +57,11 @@ export function createCheckpointing(parts: CheckpointingParts): Checkpointing {
     }
     // Everything that changes later must be taken before the first await.
     const windows = pipeline.windows.snapshot()
+    parts.history?.cut(entry)
     const encoded = encodeCheckpoint({ entry, facts, windows })
     await journal.flush()
     await outbox.commit(entry, true)
+    await parts.history?.flush(journal.durable)
     // A log that was closed meanwhile lets its waiters go, and a gap that still grows is not told yet.
     if (journal.durable < entry || outbox.coveredByAll < entry)
       throw new BusyError('SLUICE_CHECKPOINT_EARLY', 'the disk does not hold yet what a checkpoint would count')

@@ -81,6 +81,20 @@ export function createFakeApi(clock: Clock): FakeApi {
       return { total: all.length, devices: all.slice(0, limit) }
     },
     device: (id) => (id === 'dvc3001' ? fakeDevice(id) : undefined),
+    history: async ({ field }) => ({
+      device: 'dvc3001',
+      field,
+      kind: 'number',
+      from: TIME,
+      to: TIME,
+      resolution: '1m',
+      stepMs: 60_000,
+      times: [Date.parse(TIME)],
+      count: [3],
+      min: [1],
+      max: [3],
+      mean: [2],
+    }),
     windows: () => ({
       definitions: [{ name: 'per-device', kind: 'tumbling 10s', by: ['device'], keys: 2, emitted: 4 }],
       results: [],

@@ -1,0 +1,246 @@
+/**
+ * A block of history: one record of a level's log. It holds rows; a row is one bucket of time of one series, and a
+ * bucket may have several rows, which add up. A series is what was sent together: the fields of one device's stream,
+ * or the statistics of one window's key.
+ *
+ *   block    version u8 = 1 | first bucket u32 | last bucket u32 | base u32, all big-endian | rows
+ *   row      length of the rest, varint | series, varint | [series definition] | bucket − base, zigzag | count, varint | fields
+ *   series   counted from 1 in this block; 0 is the next one, and its definition follows:
+ *            owner 8 bytes | stream 4 bytes | shape, varint, in the same way | [number of fields, varint | for each: kind u8, name]
+ *   field    number, boolean: least | greatest, if count > 1 | sum, if these two differ      (numbers, see `numbers.ts`)
+ *            text: the last one, cut at 255 bytes
+ *   name, text   length u8, UTF-8
+ *
+ * Owner and stream are beginnings of SHA-256: a block needs no list of names kept elsewhere. Buckets are numbers of
+ * whole steps (1 m, 1 h, 1 d) since the epoch.
+ */
+import { createHash } from 'node:crypto'
+import { type Kind, MAX_FIELDS, TEXT } from '../reading.ts'
+import { Bytes, Cursor } from './numbers.ts'
+
+export const VERSION = 1
+const BASE_AT = 9
+const HEAD = 13
+const ID = 12
+const OWNER = 8
+
+/** Fields of a series, in order. Compared by identity. */
+export interface Fields {
+  readonly names: readonly string[]
+  readonly kinds: readonly Kind[]
+}
+
+/** A series while it is written; `ref` is its number in the block of that `generation`. */
+export interface Series {
+  readonly id: Uint8Array
+  readonly fields: Fields
+  ref: number
+}
+
+/** Twelve bytes that name a series. @param owner see `deviceOwner` and `windowOwner` */
+export function seriesId(owner: string, stream: string | undefined): Uint8Array {
+  const id = new Uint8Array(ID)
+  id.set(digest(owner).subarray(0, OWNER))
+  if (stream !== undefined) id.set(digest(stream).subarray(0, ID - OWNER), OWNER)
+  return id
+}
+
+export function deviceOwner(device: string): string {
+  return `device ${device}`
+}
+
+export function windowOwner(window: string, key: Readonly<Record<string, string>>): string {
+  return `window ${JSON.stringify([window, Object.entries(key).sort(([a], [b]) => (a < b ? -1 : 1))])}`
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}
+
+/** Values of a row lie in a Float64Array: least, greatest and sum per field, from `at` on. */
+export class BlockWriter {
+  readonly #bytes = new Bytes(16_384)
+  #base = -1
+  #first = Infinity
+  #last = -Infinity
+  #series = 0
+  readonly #shapes = new Map<Fields, number>()
+
+  /** Bytes so far. */
+  get size(): number {
+    return this.#bytes.length
+  }
+
+  row(
+    series: Series,
+    bucket: number,
+    count: number,
+    values: Float64Array,
+    at: number,
+    texts: readonly string[],
+    textAt: number,
+  ): void {
+    const bytes = this.#bytes
+    if (this.#base < 0) {
+      this.#base = bucket
+      bytes.length = HEAD
+    }
+    if (bucket < this.#first) this.#first = bucket
+    if (bucket > this.#last) this.#last = bucket
+    const start = bytes.length
+    this.#reference(series)
+    bytes.zigzag(bucket - this.#base)
+    bytes.varint(count)
+    const { kinds } = series.fields
+    for (let i = 0; i < kinds.length; i++) {
+      if (kinds[i] === TEXT) bytes.text(texts[textAt + i] as string)
+      else writeField(bytes, count, values, at + 3 * i)
+    }
+    bytes.insertVarint(start, bytes.length - start)
+  }
+
+  #reference(series: Series): void {
+    const bytes = this.#bytes
+    bytes.varint(series.ref)
+    if (series.ref > 0) return
+    series.ref = ++this.#series
+    bytes.raw(series.id)
+    const shape = this.#shapes.get(series.fields) ?? 0
+    bytes.varint(shape)
+    if (shape > 0) return
+    const { names, kinds } = series.fields
+    this.#shapes.set(series.fields, this.#shapes.size + 1)
+    bytes.varint(names.length)
+    for (let i = 0; i < names.length; i++) {
+      bytes.varint(kinds[i] as number)
+      bytes.text(names[i] as string)
+    }
+  }
+
+  /** What was written, as a block; undefined when that is nothing. It is overwritten by the next row. */
+  peek(): Buffer | undefined {
+    if (this.#base < 0) return undefined
+    const { buffer, length } = this.#bytes
+    buffer[0] = VERSION
+    buffer.writeUInt32BE(this.#first, 1)
+    buffer.writeUInt32BE(this.#last, 5)
+    buffer.writeUInt32BE(this.#base, BASE_AT)
+    return buffer.subarray(0, length)
+  }
+
+  /** Begins the next block: every series counts as new. */
+  clear(): void {
+    this.#bytes.clear()
+    this.#base = -1
+    this.#first = Infinity
+    this.#last = -Infinity
+    this.#series = 0
+    this.#shapes.clear()
+  }
+}
+
+function writeField(bytes: Bytes, count: number, values: Float64Array, at: number): void {
+  const min = values[at] as number
+  bytes.number(min)
+  if (count === 1) return
+  const max = values[at + 1] as number
+  bytes.numberOrSame(max)
+  if (max !== min) bytes.number(tidy(values[at + 2] as number, min, max))
+}
+
+/** A sum of numbers with few decimals has as few, but for what floating point adds: 64.60000000000001 is 64.6. */
+function tidy(sum: number, min: number, max: number): number {
+  const decimals = decimalsOf(min) ?? -1
+  const power = 10 ** Math.max(decimals, decimalsOf(max) ?? 7)
+  if (decimals < 0 || power > 1e6) return sum
+  const rounded = Math.round(sum * power) / power
+  return Math.abs(rounded - sum) <= 1e-12 * Math.max(1, Math.abs(sum)) ? rounded : sum
+}
+
+function decimalsOf(value: number): number | undefined {
+  for (let d = 0, power = 1; d < 7; d++, power *= 10) if (Math.round(value * power) / power === value) return d
+  return undefined
+}
+
+/** What a row is of, as a reader finds it. */
+export interface BlockSeries {
+  readonly id: Buffer
+  readonly fields: Fields
+}
+
+/** Valid until the next row. */
+export interface Row {
+  series: BlockSeries
+  bucket: number
+  count: number
+  /** Least, greatest and sum per field; of text fields without meaning. */
+  readonly values: Float64Array
+  /** Per field; of others without meaning. */
+  readonly texts: string[]
+}
+
+/** First and last bucket of a block, or undefined when a newer gateway wrote it. */
+export function spanOf(block: Buffer): { readonly first: number; readonly last: number } | undefined {
+  if (block[0] !== VERSION) return undefined
+  return { first: block.readUInt32BE(1), last: block.readUInt32BE(5) }
+}
+
+/** Visits the rows of the series that are wanted, in the order in which they were written. */
+export function readBlock(block: Buffer, wants: (series: BlockSeries) => boolean, visit: (row: Row) => void): void {
+  if (block[0] !== VERSION) return
+  const from = new Cursor(block, HEAD)
+  const series: (BlockSeries & { readonly wanted: boolean })[] = []
+  const shapes: Fields[] = []
+  const row: Row = { series: NONE, bucket: 0, count: 0, values: new Float64Array(3 * MAX_FIELDS), texts: [] }
+  const base = block.readUInt32BE(BASE_AT)
+  while (from.at < block.length) {
+    const end = from.varint() + from.at
+    const ref = from.varint()
+    if (ref === 0) {
+      const definition = readDefinition(from, shapes)
+      series.push({ ...definition, wanted: wants(definition) })
+    }
+    const of = series[(ref || series.length) - 1] ?? NONE
+    if (of.wanted) {
+      row.series = of
+      row.bucket = base + from.zigzag()
+      row.count = from.varint()
+      readFields(from, row)
+      visit(row)
+    }
+    from.at = end
+  }
+}
+
+const NONE = { id: Buffer.alloc(ID), fields: { names: [], kinds: [] }, wanted: false }
+
+function readDefinition(from: Cursor, shapes: Fields[]): BlockSeries {
+  const id = from.bytes.subarray(from.at, from.at + ID)
+  from.at += ID
+  const shape = from.varint()
+  if (shape > 0) return { id, fields: shapes[shape - 1] ?? NONE.fields }
+  const names: string[] = []
+  const kinds: Kind[] = []
+  for (let left = from.varint(); left > 0; left--) {
+    kinds.push(from.varint() as Kind)
+    names.push(from.text())
+  }
+  const fields = { names, kinds }
+  shapes.push(fields)
+  return { id, fields }
+}
+
+function readFields(from: Cursor, { series, count, values, texts }: Row): void {
+  const { kinds } = series.fields
+  for (let i = 0; i < kinds.length; i++) {
+    if (kinds[i] === TEXT) {
+      texts[i] = from.text()
+      continue
+    }
+    const min = from.number()
+    const max = count === 1 ? min : from.number()
+    values[3 * i] = min
+    values[3 * i + 1] = max
+    values[3 * i + 2] = max === min ? min * count : from.number()
+  }
+}

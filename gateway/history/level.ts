@@ -1,0 +1,208 @@
+/**
+ * One level of the history: what is open in memory, what waits for the disk, and a log of blocks.
+ *
+ *   journal ─▶ 1 m ─log─▶ 1 h ─log─▶ 1 d
+ *
+ * Each level is worked out from the log below it, and each frame of its log says (as `mark`) up to which record of the
+ * one below it reaches; the first level's up to which entry of the journal. A level that lost its memory reads again
+ * from there: nothing is counted twice and nothing is left out, whenever the power goes.
+ */
+import type { Log } from '../log/log.ts'
+import { type BlockSeries, type Row, readBlock, spanOf } from './block.ts'
+import { createSeries, type OpenSeries, Rollup } from './rollup.ts'
+
+export interface LevelParts {
+  /** As people see it: `1m`, `1h`, `1d`. */
+  readonly name: string
+  /** Length of a bucket, ms. */
+  readonly step: number
+  readonly log: Log
+  /** Most that its log may take, bytes. */
+  readonly maxBytes: number
+}
+
+/** A block that is not on disk yet. */
+interface Waiting {
+  readonly block: Buffer
+  readonly mark: number
+  /** In the log; 0 until it has room for it. */
+  number: number
+}
+
+export type Wants = (series: BlockSeries) => boolean
+export type Visit = (row: Row) => void
+
+/** What of the log below is read before an upper level writes what it made of it, bytes. */
+const READ_BEFORE_CUT = 8 << 20
+/** Most that may wait for a disk, bytes: beyond it the oldest block is given up. */
+const MAX_WAITING = 16 << 20
+/** Blocks between two that are wanted, up to which reading on is cheaper than seeking. */
+const NEAR = 4
+
+export class Level {
+  readonly name: string
+  readonly step: number
+  readonly log: Log
+  readonly rollup: Rollup
+  /** Highest record of the log below that is in here. */
+  consumed: number
+  /** Blocks given up because the disk did not take them. */
+  lost = 0
+  readonly #maxBytes: number
+  #waiting: Waiting[] = []
+  #limit = 0
+  readonly #series = new Map<string, OpenSeries>()
+  /** First and last bucket of each block that was seen, by number. */
+  readonly #spans = new Map<number, { readonly first: number; readonly last: number }>()
+  #learning: Promise<void> | undefined
+
+  constructor({ name, step, log, maxBytes }: LevelParts) {
+    this.name = name
+    this.step = step
+    this.log = log
+    this.rollup = new Rollup(step)
+    this.consumed = log.marked
+    this.#maxBytes = maxBytes
+    log.onRoom(() => this.write(this.#limit))
+    log.onDurable((durable) => {
+      this.#waiting = this.#waiting.filter(({ number }) => number === 0 || number > durable)
+    })
+  }
+
+  /** Takes what is open as a block that reaches to `mark`. */
+  cut(mark: number): void {
+    const block = this.rollup.take()
+    this.#series.clear()
+    if (block === undefined) return
+    this.#waiting.push({ block, mark, number: 0 })
+    let bytes = this.#waiting.reduce((sum, one) => sum + one.block.length, 0)
+    while (bytes > MAX_WAITING && this.#waiting.length > 1) {
+      bytes -= this.#waiting.shift()?.block.length ?? 0
+      this.lost++
+    }
+  }
+
+  /** Hands to the log what reaches at most to `limit`. */
+  write(limit: number): void {
+    this.#limit = limit
+    for (const waiting of this.#waiting) {
+      if (waiting.number > 0) continue
+      if (waiting.mark > limit) return
+      const number = this.log.append(waiting.block)
+      if (number < 0) return
+      waiting.number = number
+      this.log.mark(waiting.mark)
+      const span = spanOf(waiting.block)
+      if (span) this.#spans.set(number, span)
+    }
+  }
+
+  /** Resolves with whether all that was cut is on disk. */
+  async flush(): Promise<boolean> {
+    if (this.#waiting.length > 0) await this.log.flush()
+    return this.#waiting.every(({ number }) => number > 0 && number <= this.log.durable)
+  }
+
+  /** Works through the log below, now and as it grows, until aborted. */
+  async follow(below: Level, signal: AbortSignal): Promise<void> {
+    let read = 0
+    for await (const { first, count, body, bounds } of below.log.read(this.consumed + 1, { follow: signal })) {
+      for (let i = 0; i < count; i++) {
+        const block = body.subarray(bounds[2 * i], bounds[2 * i + 1])
+        this.#mergeBlock(block, below.step)
+        this.consumed = first + i
+        read += block.length
+        if (!this.rollup.full && read < READ_BEFORE_CUT) continue
+        read = 0
+        this.cut(this.consumed)
+        this.write(Infinity)
+      }
+    }
+  }
+
+  #mergeBlock(block: Buffer, step: number): void {
+    const found = new Map<BlockSeries, OpenSeries>()
+    readBlock(block, EVERYTHING, (row) => {
+      const series = found.get(row.series) ?? this.#seriesOf(row.series)
+      found.set(row.series, series)
+      this.rollup.merge(series, Math.floor((row.bucket * step) / this.step), row)
+    })
+  }
+
+  #seriesOf({ id, fields }: BlockSeries): OpenSeries {
+    const key = `${id.toString('latin1')}${fields.kinds.join('')}${fields.names.join('\0')}`
+    let series = this.#series.get(key)
+    if (!series) {
+      series = createSeries(Uint8Array.from(id), fields)
+      this.#series.set(key, series)
+    }
+    return series
+  }
+
+  /** Deletes the oldest beyond the budget, as far as the level above has read it. */
+  async trim(above: Level | undefined): Promise<void> {
+    const keepFrom = above === undefined ? this.log.next : above.log.marked + 1
+    await this.log.retain({ maxBytes: this.#maxBytes, keepFrom })
+    for (const number of this.#spans.keys()) {
+      if (number >= this.log.first) break
+      this.#spans.delete(number)
+    }
+  }
+
+  /** Since when it is complete, ms since the epoch; undefined when nothing was deleted so far. */
+  get since(): number | undefined {
+    return this.log.first > 1 ? this.log.oldestTime : undefined
+  }
+
+  /**
+   * What it holds now, to be read at leisure: memory at once, then the disk. Rows that come later are not in it.
+   *
+   * @param from first record of its log; `spanOf` decides which of the later ones are looked at
+   */
+  snapshot(wants: Wants, visit: Visit, from = 1): (firstBucket: number, lastBucket: number) => Promise<void> {
+    const { durable } = this.log
+    for (const { block, number } of this.#waiting) if (number === 0 || number > durable) readBlock(block, wants, visit)
+    this.rollup.read(wants, visit)
+    return async (firstBucket, lastBucket) => {
+      if (from > durable) return
+      await this.#learn()
+      for (const [start, end] of this.#stretches(from, durable, firstBucket, lastBucket))
+        await this.#read(start, end, (block) => readBlock(block, wants, visit))
+    }
+  }
+
+  /** Numbers of blocks that overlap, as stretches with both ends. */
+  #stretches(from: number, to: number, firstBucket: number, lastBucket: number): [number, number][] {
+    const stretches: [number, number][] = []
+    for (const [number, { first, last }] of this.#spans) {
+      if (number < from || number > to || last < firstBucket || first > lastBucket) continue
+      const before = stretches.at(-1)
+      if (before && number - before[1] <= NEAR) before[1] = number
+      else stretches.push([number, number])
+    }
+    return stretches
+  }
+
+  /** Learns the spans of all blocks: once after a start; what is written later is known. */
+  async #learn(): Promise<void> {
+    this.#learning ??= this.#read(1, this.log.durable, (block, number) => {
+      const span = spanOf(block)
+      if (span) this.#spans.set(number, span)
+    }).then(() => {
+      const inOrder = [...this.#spans].sort(([a], [b]) => a - b)
+      this.#spans.clear()
+      for (const [number, span] of inOrder) this.#spans.set(number, span)
+    })
+    await this.#learning
+  }
+
+  async #read(start: number, end: number, visit: (block: Buffer, number: number) => void): Promise<void> {
+    for await (const { first, count, body, bounds } of this.log.read(start)) {
+      for (let i = 0; i < count && first + i <= end; i++)
+        visit(body.subarray(bounds[2 * i], bounds[2 * i + 1]), first + i)
+      if (first + count > end) return
+    }
+  }
+}
+
+const EVERYTHING: Wants = () => true
