@@ -71,12 +71,19 @@ export interface Sink {
   close(): Promise<void>
   /** Tells when the connection is lost while nothing is written, so that it comes back before it is needed. Returns a function that stops it. */
   onLost?(listener: (reason: Error) => void): () => void
-  /**
-   * For a sink whose peer can also send commands (JSON text, as in `POST /api/commands`). Called once, before the first
-   * `connect`. The listener resolves when the command is durable: only then is it acknowledged to the peer.
-   */
-  onCommand?(listener: (payload: Uint8Array) => Promise<void>): void
+  /** For a sink whose peer can also send commands. Called once, before the first `connect`. */
+  onCommand?(listener: CommandListener): void
 }
+
+/**
+ * Takes a command that came from upstream: JSON text, as in `POST /api/commands`. Resolves when it is durable; only then
+ * is it acknowledged to the peer.
+ *
+ * @param messageId the peer's name for the message: the id of a command that names none, so that one delivered again is
+ *   known
+ * @throws RefusedError it is no command and never will be
+ */
+export type CommandListener = (payload: Uint8Array, messageId?: string) => Promise<void>
 
 /** A telecommand for one device. */
 export interface Command {

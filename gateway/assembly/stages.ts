@@ -73,7 +73,7 @@ export async function buildStages({ storage, running, clock, log }: StageParts):
     maxPause: config.outbox.retry.max,
     onState: ({ name, state, lastError }) =>
       live.upstream({ name, state, ...(lastError ? { error: lastError.message } : {}) }),
-    onCommand: (upstream, payload) => commands.fromUpstream(upstream, payload),
+    onCommand: (upstream, ...command) => commands.fromUpstream(upstream, ...command),
   })
   // Their cursors come before the recovery: what it appends is kept for all of them.
   upstreams.prepare(config.upstreams)

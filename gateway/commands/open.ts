@@ -1,14 +1,15 @@
 /** The commands of a gateway: the stage, and its ways to devices. */
+import { ZodError } from 'zod'
 import type { AclRule } from '../broker/acl.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import type { Devices } from '../decode/devices.ts'
 import { lastValue } from '../devices.ts'
-import { BusyError, reasonOf } from '../errors.ts'
+import { BusyError, RefusedError, RequestError, reasonOf } from '../errors.ts'
 import { type CommandStatus, commandRequest } from '../http/schemas.ts'
 import type { Sources } from '../ingest/sources.ts'
-import type { PluginLog } from '../plugin.ts'
+import type { CommandListener, PluginLog } from '../plugin.ts'
 import type { CommandFact, LedgerCommand } from './command.ts'
 import { createMqttCommands, type MqttCommands } from './mqtt.ts'
 import { pluginTransport } from './plugins.ts'
@@ -28,8 +29,8 @@ export interface Commands {
   readonly mqtt: MqttCommands
   /** The replay is over. */
   start(live: LiveParts): void
-  /** A command that came from an upstream, JSON text; resolves when it need not be sent again. */
-  fromUpstream(upstream: string, payload: Uint8Array): Promise<void>
+  /** See `CommandListener`. */
+  fromUpstream(upstream: string, ...command: Parameters<CommandListener>): Promise<void>
 }
 
 export interface LiveParts {
@@ -41,6 +42,8 @@ export interface LiveParts {
 
 /** ms before an upstream's command is tried again that found no room. */
 const BUSY_PAUSE = 200
+/** Of a command's id; a longer name of a message is not taken for one. */
+const MAX_ID = 256
 
 export function openCommands({ clock, log, config, devices }: CommandsParts): Commands {
   const declared = (device: string) => {
@@ -67,21 +70,15 @@ export function openCommands({ clock, log, config, devices }: CommandsParts): Co
         .flatMap(({ name, commander }) => (commander ? [pluginTransport(name, commander)] : []))
       stage.start({ journal, whenDurable, transports: [webhooks, ...plugins, mqtt] })
     },
-    async fromUpstream(upstream, payload) {
+    async fromUpstream(upstream, payload, messageId) {
       const request = parseRequest(payload)
-      if (typeof request === 'string') {
-        log.warn({ upstream }, `upstream ${upstream} sent a command that is none: ${request}`)
-        return
-      }
+      const order = messageId && messageId.length <= MAX_ID ? { id: messageId, ...request } : request
       for (;;) {
         try {
-          await stage.submit(request, `upstream:${upstream}`)
+          await stage.submit(order, `upstream:${upstream}`)
           return
         } catch (error) {
-          if (!(error instanceof BusyError)) {
-            log.warn({ upstream }, `upstream ${upstream} sent a command that is none: ${reasonOf(error)}`)
-            return
-          }
+          if (!(error instanceof BusyError)) throw error instanceof RequestError ? noCommand(error) : error
           await clock.sleep(BUSY_PAUSE)
         }
       }
@@ -89,15 +86,21 @@ export function openCommands({ clock, log, config, devices }: CommandsParts): Co
   }
 }
 
-/** The request, or what is wrong with it. */
+/** @throws RefusedError */
 function parseRequest(payload: Uint8Array) {
   try {
-    const checked = commandRequest.safeParse(JSON.parse(Buffer.from(payload).toString()))
-    if (checked.success) return checked.data
-    return checked.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')
+    return commandRequest.parse(JSON.parse(Buffer.from(payload).toString()))
   } catch (error) {
-    return reasonOf(error)
+    throw noCommand(error)
   }
+}
+
+function noCommand(cause: unknown): RefusedError {
+  const why =
+    cause instanceof ZodError
+      ? cause.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')
+      : reasonOf(cause)
+  return new RefusedError('SLUICE_NO_COMMAND', `it is no command: ${why}`, { cause })
 }
 
 /** A command as the API shows it. */

@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts'
 import type { UpstreamConfig } from '../config/schema.ts'
 import { StartError } from '../errors.ts'
 import type { Outbox } from '../outbox/outbox.ts'
-import type { PluginLog } from '../plugin.ts'
+import type { CommandListener, PluginLog } from '../plugin.ts'
 import type { PluginHost } from '../plugin-host.ts'
 import { createUpstream, type Upstream, type UpstreamStatus } from './runner.ts'
 
@@ -16,8 +16,8 @@ export interface UpstreamsParts {
   /** Longest pause between two attempts, ms. */
   readonly maxPause?: number
   readonly onState: (status: UpstreamStatus) => void
-  /** A command that an upstream sent; resolves when it is durable. */
-  readonly onCommand?: (upstream: string, payload: Uint8Array) => Promise<void>
+  /** A command that an upstream sent. */
+  readonly onCommand?: (upstream: string, ...command: Parameters<CommandListener>) => Promise<void>
 }
 
 export interface RunningUpstream {
@@ -42,7 +42,7 @@ export function createUpstreams(parts: UpstreamsParts): Upstreams {
     const { sink } = parts.host.create(name, config.plugin, config.options)
     if (!sink) throw new StartError('SLUICE_PLUGIN_ROLE', `plugin ${config.plugin} of upstream ${name} is no sink`)
     const { onCommand } = parts
-    if (onCommand) sink.onCommand?.((payload) => onCommand(name, payload))
+    if (onCommand) sink.onCommand?.((...command) => onCommand(name, ...command))
     const cursor = parts.outbox.sink(name, config.classes)
     const { clock, log, onState, maxPause } = parts
     const options = {

@@ -128,16 +128,16 @@ export const config = z
       .describe('How often a connection shows that it lives.'),
     timeout: duration().prefault('15s').describe('How long the other side may take to answer.'),
     queue: z.string().min(1).max(255).optional().describe('As a source: queue to consume.'),
-    queueType: z.enum(['classic', 'quorum']).default('classic').describe('As a source: type of a declared queue.'),
+    queueType: z.enum(['classic', 'quorum']).default('classic').describe('Type of a declared queue.'),
     declare: z
       .boolean()
       .default(true)
       .describe('Declare queue and exchange, durable, when they are missing. With false they must be there.'),
-    bindings: z.array(binding).default([]).describe('As a source: what the queue is bound to.'),
+    bindings: z.array(binding).default([]).describe('What the queue is bound to.'),
     arguments: z
       .record(z.string().min(1), z.union([z.string(), z.number(), z.boolean()]))
       .default({})
-      .describe('As a source: further arguments of a declared queue, for example x-dead-letter-exchange.'),
+      .describe('Further arguments of a declared queue, for example x-dead-letter-exchange.'),
     prefetch: z
       .int()
       .min(1)
@@ -153,6 +153,12 @@ export const config = z
       .default(false)
       .describe('As a source: dots of a routing key become slashes of the topic.'),
     commands: commands.optional(),
+    commandsFrom: z
+      .union([commandsFrom(), z.literal(false)])
+      .optional()
+      .describe(
+        'As a sink: queue (1.0: address) to take commands from; false for none. Default: sluice.{gateway}.command, with 1.0 none.',
+      ),
     exchange: z.string().max(255).default('sluice').describe('As a sink: exchange to publish to; a topic exchange.'),
     routingKey: template('{gateway}.{class}').describe(
       'As a sink: routing key. {gateway} and {class} are replaced; with shape record also {device} and more.',
@@ -193,6 +199,14 @@ export const config = z
       if (given.shape === 'batch' && placeholders(given[name]).some((part) => OF_A_RECORD.includes(part)))
         wrong([name], 'a batch holds records of many devices: {device}, {kind}, {window} and {rule} need shape: record')
   })
+
+function commandsFrom() {
+  return z
+    .string()
+    .min(1)
+    .max(255)
+    .refine((text) => placeholders(text).every((name) => name === 'gateway'), 'the only placeholder is {gateway}')
+}
 
 export type AmqpConfig = z.output<typeof config>
 export type BrokerConfig = AmqpConfig & { readonly url: string }

@@ -1,9 +1,9 @@
 import { definePlugin, type Roles } from '../../gateway/plugin.ts'
 import { createBrokerSink } from './broker/sink.ts'
 import { createBrokerSource } from './broker/source.ts'
+import { createClientSink } from './client/sink.ts'
 import { config } from './config.ts'
 import { createListener } from './listener/listener.ts'
-import { createSender } from './sender.ts'
 
 export const amqp = definePlugin({
   name: 'amqp',
@@ -15,7 +15,7 @@ export const amqp = definePlugin({
     if (listen !== undefined) return createListener({ ...options, listen }, context)
     if (url === undefined) return {}
     const broker = { ...options, url }
-    if (options.protocol === '1.0') return { sink: createSender(broker, context) }
+    if (options.protocol === '1.0') return { sink: createClientSink(broker, context) }
     const sink = createBrokerSink(broker, context)
     if (options.queue === undefined && !options.commands) return { sink }
     return { sink, ...createBrokerSource(broker, context) }

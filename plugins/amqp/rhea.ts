@@ -62,6 +62,12 @@ export function terminus(address: string | undefined): { address: string } {
   return (address === undefined ? {} : { address }) as { address: string }
 }
 
+/** Why the peer rejected what we sent, in its words. */
+export function rejectionOf({ delivery }: EventContext): string | undefined {
+  const state = delivery?.remote_state as { readonly error?: { description?: string; condition?: string } } | undefined
+  return state?.error?.description ?? state?.error?.condition
+}
+
 /** Tells the peer how large a message may be, in bytes; to be called before the link is answered. */
 export function limitMessages(receiver: Receiver, bytes: number): void {
   const { local } = receiver as unknown as { readonly local: { readonly attach: { max_message_size: number } } }

@@ -3,8 +3,8 @@
  * command is acknowledged when it is durable here. Retained ones are ignored: they would come again at each start.
  */
 import type { IPublishPacket, MqttClient } from 'mqtt'
-import { reasonOf } from '../../gateway/errors.ts'
-import type { PluginContext } from '../../gateway/plugin.ts'
+import { RefusedError, reasonOf } from '../../gateway/errors.ts'
+import type { CommandListener, PluginContext } from '../../gateway/plugin.ts'
 
 export interface TakenCommands {
   /** Before anything arrives. */
@@ -16,10 +16,7 @@ export interface TakenCommands {
 /** The client sends no PUBACK of its own for a message whose handler reports an error; it has no other consequence. */
 const ACKNOWLEDGED_LATER = new Error('acknowledged when durable')
 
-export function takeCommands(
-  listener: (payload: Uint8Array) => Promise<void>,
-  { gateway, log, metrics }: PluginContext,
-): TakenCommands {
+export function takeCommands(listener: CommandListener, { gateway, log, metrics }: PluginContext): TakenCommands {
   const topic = `sluice/${gateway}/command`
   const take = (client: MqttClient, packet: IPublishPacket, done: (error?: Error) => void): void => {
     const { messageId, qos, payload, retain } = packet
@@ -28,12 +25,14 @@ export function takeCommands(
       done()
       return
     }
-    listener(Buffer.from(payload)).then(
-      () => {
-        if (qos === 1 && messageId !== undefined && client.connected) client.stream.write(puback(messageId))
-      },
-      (error: unknown) => log.warn({ topic, reason: reasonOf(error) }, 'a command from upstream was not taken'),
-    )
+    const acknowledge = () => {
+      if (qos === 1 && messageId !== undefined && client.connected) client.stream.write(puback(messageId))
+    }
+    listener(Buffer.from(payload)).then(acknowledge, (error: unknown) => {
+      log.warn({ topic, reason: reasonOf(error) }, 'a command from upstream was not taken')
+      // It would come back for ever.
+      if (error instanceof RefusedError) acknowledge()
+    })
     done(qos === 0 ? undefined : ACKNOWLEDGED_LATER)
   }
   return {

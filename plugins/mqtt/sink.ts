@@ -2,7 +2,7 @@
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { NotConnectedError, PartialWriteError, RefusedError, reasonOf } from '../../gateway/errors.ts'
-import type { Batch, PluginContext, Sink } from '../../gateway/plugin.ts'
+import type { Batch, CommandListener, PluginContext, Sink } from '../../gateway/plugin.ts'
 import { takeCommands } from './commands.ts'
 import type { MqttConfig } from './config.ts'
 import { type Connection, endConnection, openConnection, reasonCode } from './connection.ts'
@@ -18,7 +18,7 @@ const NEVER = [0x90, 0x95, 0x99]
 export function createSink(config: MqttConfig, context: PluginContext): Sink {
   const listeners = new Set<(reason: Error) => void>()
   let connection: Connection | undefined
-  let command: ((payload: Uint8Array) => Promise<void>) | undefined
+  let command: CommandListener | undefined
 
   const lost = () => new NotConnectedError('SLUICE_MQTT_LOST', `connection to broker ${config.url} was lost`)
 
@@ -118,7 +118,7 @@ export function createSink(config: MqttConfig, context: PluginContext): Sink {
 
     ...(config.commands
       ? {
-          onCommand(listener: (payload: Uint8Array) => Promise<void>) {
+          onCommand(listener: CommandListener) {
             command = listener
           },
         }

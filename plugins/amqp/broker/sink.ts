@@ -5,10 +5,12 @@
  */
 import type { ChannelModel, ConfirmChannel, Message } from 'amqplib'
 import { NotConnectedError, RefusedError, reasonOf } from '../../../gateway/errors.ts'
-import type { PluginContext, Sink } from '../../../gateway/plugin.ts'
+import type { CommandListener, PluginContext, Sink } from '../../../gateway/plugin.ts'
 import type { BrokerConfig } from '../config.ts'
 import { createDeadline, type Deadline } from '../deadline.ts'
 import { type Publish, publishBatch } from '../publish.ts'
+import { fill } from '../routing.ts'
+import { type CommandConsumer, consumeCommands } from './commands.ts'
 import { brokerName, endWithin, lostConnection, openConnection } from './connection.ts'
 import { declareExchange } from './topology.ts'
 
@@ -25,7 +27,10 @@ interface Link {
   unblocked: (() => void) | undefined
   /** Ends what is being written. */
   writing: Deadline | undefined
+  commands: CommandConsumer | undefined
 }
+
+const COMMANDS = 'sluice.{gateway}.command'
 
 /** AMQP 0-9-1 reply codes (1.2 of its reference). */
 const CONTENT_TOO_LARGE = 311
@@ -34,7 +39,10 @@ const PRECONDITION_FAILED = 406
 export function createBrokerSink(config: BrokerConfig, context: PluginContext): Sink {
   const listeners = new Set<(reason: Error) => void>()
   const name = brokerName(config)
+  const queue =
+    config.commandsFrom === false ? undefined : fill(config.commandsFrom ?? COMMANDS, { gateway: context.gateway })
   let link: Link | undefined
+  let command: CommandListener | undefined
 
   const openChannel = async (to: Link): Promise<ConfirmChannel> => {
     const channel = await to.model.createConfirmChannel()
@@ -106,6 +114,7 @@ export function createBrokerSink(config: BrokerConfig, context: PluginContext): 
         blocked: false,
         unblocked: undefined,
         writing: undefined,
+        commands: undefined,
       }
       model.on('blocked', (reason) => {
         opened.blocked = true
@@ -116,6 +125,7 @@ export function createBrokerSink(config: BrokerConfig, context: PluginContext): 
         opened.unblocked?.()
       })
       model.once('close', (cause) => {
+        opened.commands?.end()
         opened.writing?.end(lostConnection(config, cause))
         if (link !== opened) return
         link = undefined
@@ -133,6 +143,8 @@ export function createBrokerSink(config: BrokerConfig, context: PluginContext): 
         deadline.clear()
       }
       link = opened
+      if (command && queue !== undefined)
+        opened.commands = consumeCommands(opened.model, config, queue, context, command)
     },
 
     async write(batch, signal) {
@@ -159,8 +171,17 @@ export function createBrokerSink(config: BrokerConfig, context: PluginContext): 
     async close() {
       const ended = link
       link = undefined
+      ended?.commands?.end()
       if (ended) await endWithin(ended.model, context, 500)
     },
+
+    ...(queue === undefined
+      ? {}
+      : {
+          onCommand(listener: CommandListener) {
+            command = listener
+          },
+        }),
 
     onLost(listener) {
       listeners.add(listener)

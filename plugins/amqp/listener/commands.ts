@@ -7,7 +7,7 @@ import type { Delivery, EventContext, Sender } from 'rhea'
 import { NotConnectedError } from '../../../gateway/errors.ts'
 import type { Command, Commander, CommandResult, PluginContext } from '../../../gateway/plugin.ts'
 import { parseAnswer } from '../answer.ts'
-import { addressOf, terminus } from '../rhea.ts'
+import { addressOf, rejectionOf, terminus } from '../rhea.ts'
 import type { Identity, Users } from './users.ts'
 
 export interface CommandLinks {
@@ -68,7 +68,9 @@ export function createCommandLinks(options: CommandOptions): CommandLinks {
       }),
     )
     sender.on('rejected', (event: EventContext) =>
-      outcome(event, (found) => found.settle({ ok: false, reason: reasonOfRejection(event) })),
+      outcome(event, (found) =>
+        found.settle({ ok: false, reason: rejectionOf(event) ?? 'the device rejected the command' }),
+      ),
     )
     sender.on('released', (event: EventContext) =>
       outcome(event, (found) => found.settle({ ok: false, reason: 'the device released the command' })),
@@ -149,9 +151,4 @@ export function createCommandLinks(options: CommandOptions): CommandLinks {
       return true
     },
   }
-}
-
-function reasonOfRejection({ delivery }: EventContext): string {
-  const state = delivery?.remote_state as { readonly error?: { description?: string; condition?: string } } | undefined
-  return state?.error?.description ?? state?.error?.condition ?? 'the device rejected the command'
 }

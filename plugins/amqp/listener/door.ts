@@ -1,6 +1,7 @@
 /** Lets a peer in or not, before the AMQP library sees a byte of it. */
 import type { Socket } from 'node:net'
 import type { PluginContext } from '../../../gateway/plugin.ts'
+import { MalformedError } from '../types.ts'
 import {
   AMQP_HEADER,
   AUTH,
@@ -12,7 +13,6 @@ import {
   SASL_HEADER,
   SYSTEM_TEMPORARY,
 } from './sasl.ts'
-import { MalformedError } from './types.ts'
 import type { Identity, Users } from './users.ts'
 
 export interface DoorOptions {

@@ -4,7 +4,7 @@
  *
  *     size (4) | data offset in words (1) | type (1) | channel (2) | performative | payload
  */
-import { descriptorOf, MalformedError, openList, skip } from './types.ts'
+import { descriptorOf, MalformedError, openList, skip } from '../types.ts'
 
 export interface Guard {
   /**

@@ -6,9 +6,9 @@
 import type { Connection, Delivery, EventContext, Receiver } from 'rhea'
 import type { Emit, Message, PluginContext } from '../../../gateway/plugin.ts'
 import type { ListenConfig } from '../config.ts'
+import { type Arrival, readMessage } from '../message.ts'
 import { addressOf, arrivalOf, flush, limitMessages, terminus } from '../rhea.ts'
 import type { CommandLinks } from './commands.ts'
-import { type Arrival, readMessage } from './message.ts'
 import type { Identity, Users } from './users.ts'
 
 export interface Intake {

@@ -4,7 +4,7 @@
  *
  *     peer "AMQP" 3 1 0 0  ─▶  "AMQP" 3 1 0 0, mechanisms   ─▶  init  ─▶  outcome  ─▶  "AMQP" 0 1 0 0 …
  */
-import { bytesOf, descriptorOf, MalformedError, openList, skip } from './types.ts'
+import { bytesOf, descriptorOf, MalformedError, openList, skip } from '../types.ts'
 
 export const SASL_HEADER = Buffer.from('AMQP\x03\x01\x00\x00', 'latin1')
 export const AMQP_HEADER = Buffer.from('AMQP\x00\x01\x00\x00', 'latin1')

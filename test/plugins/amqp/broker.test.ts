@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { type Channel, type ChannelModel, type ConfirmChannel, type ConsumeMessage, connect } from 'amqplib'
-import { NotConnectedError, PartialWriteError } from '../../../gateway/errors.ts'
+import { NotConnectedError, PartialWriteError, RefusedError } from '../../../gateway/errors.ts'
 import type { Commander, Sink, Source } from '../../../gateway/plugin.ts'
 import { amqp } from '../../../plugins/amqp/index.ts'
+import { FakeClock } from '../../support/clock.ts'
 import { batchOf, create, pluginContext, pluginContract, within } from '../contract.ts'
 import { type Recorder, recorder } from './emit.ts'
 import { createProxy } from './proxy.ts'
@@ -365,6 +366,138 @@ describe('amqp with a broker', { skip: NO_RABBITMQ }, () => {
       assert.equal(commander.reaches('pump9'), false)
       await assert.rejects(commander.execute(command('c4', 'pump.9'), signal), { code: 'SLUICE_AMQP_NAME' })
     })
+  })
+
+  describe('commands from upstream', () => {
+    const order = (id: string) => Buffer.from(JSON.stringify({ id, device: 'pump', command: 'start' }))
+
+    /** A sink that takes commands; `settle` says what becomes of the next. */
+    const taking = async (t: TestContext, options: object, context = pluginContext()) => {
+      const { sink } = create(amqp, { url, exchange: fresh('up'), ...options }, context)
+      assert.ok(sink)
+      t.after(() => sink.close())
+      const came: { readonly text: string; readonly messageId: string | undefined }[] = []
+      const open: ((error?: Error) => void)[] = []
+      sink.onCommand?.((payload, messageId) => {
+        came.push({ text: String(payload), messageId })
+        return new Promise((resolve, reject) => open.push((error) => (error ? reject(error) : resolve())))
+      })
+      await sink.connect(signal)
+      return { sink, came, open, arrived: (n: number) => eventually(async () => assert.equal(came.length, n)) }
+    }
+
+    it('acknowledges a command when it is durable, and gets it again when it went before', async (t) => {
+      const queue = fresh('commands')
+      const first = await taking(t, { commandsFrom: queue })
+      await consuming(queue)
+      channel.sendToQueue(queue, order('c1'), { messageId: 'm1' })
+      await first.arrived(1)
+      assert.deepEqual(first.came[0], { text: String(order('c1')), messageId: 'm1' })
+      await first.sink.close()
+      await ready(queue, 1)
+      const second = await taking(t, { commandsFrom: queue })
+      await second.arrived(1)
+      second.open[0]?.()
+      channel.sendToQueue(queue, order('c2'))
+      await second.arrived(2)
+      await second.sink.close()
+      // The first was acknowledged, the second was not.
+      await ready(queue, 1)
+      assert.equal(String(await next(queue)), String(order('c2')))
+    })
+
+    it('dead-letters what is no command, and gives back later what was not taken', async (t) => {
+      const queue = fresh('commands')
+      const dead = await queueAt(`${queue}-dead`)
+      const clock = new FakeClock()
+      const options = {
+        commandsFrom: queue,
+        queueType: 'quorum',
+        arguments: { 'x-dead-letter-exchange': `${queue}-dead` },
+      }
+      const { came, open, arrived } = await taking(t, options, pluginContext({ clock }))
+      await consuming(queue)
+      channel.sendToQueue(queue, Buffer.from('nonsense'))
+      channel.sendToQueue(queue, order('c3'))
+      await arrived(2)
+      open[0]?.(new RefusedError('SLUICE_NO_COMMAND', 'it is no command'))
+      assert.equal(String(await next(dead)), 'nonsense')
+      open[1]?.(new Error('no disk'))
+      await eventually(async () => {
+        await clock.advance(5000)
+        assert.equal(came.length, 3)
+      })
+      assert.equal(came[2]?.text, String(order('c3')))
+    })
+
+    it('consumes again when the queue was deleted, and sends batches all the while', async (t) => {
+      const queue = fresh('commands')
+      const clock = new FakeClock()
+      const exchange = fresh('up')
+      const up = await queueAt(exchange)
+      const { sink, arrived } = await taking(t, { commandsFrom: queue, exchange }, pluginContext({ clock }))
+      await consuming(queue)
+      await channel.deleteQueue(queue)
+      await sink.write(batchOf(1, 1), signal)
+      assert.ok(await next(up))
+      await eventually(async () => {
+        await clock.advance(5000)
+        await consuming(queue)
+      })
+      channel.sendToQueue(queue, order('c4'))
+      await arrived(1)
+    })
+
+    it('sends to a broker that does not let it consume, and says why it takes no commands', async (t) => {
+      const queue = fresh('commands')
+      const exchange = fresh('up')
+      const up = await queueAt(exchange)
+      const warnings: string[] = []
+      const log = { ...pluginContext().log, warn: (fields: object) => warnings.push(JSON.stringify(fields)) }
+      const { sink } = await taking(t, { commandsFrom: queue, exchange, declare: false }, pluginContext({ log }))
+      await eventually(async () => assert.match(warnings[0] ?? '', /NOT_FOUND/))
+      await sink.write(batchOf(1, 1), signal)
+      assert.ok(await next(up))
+    })
+
+    it('takes them over AMQP 1.0 too', async (t) => {
+      const queue = fresh('commands')
+      await channel.assertQueue(queue, { durable: true, deadLetterExchange: '', deadLetterRoutingKey: `${queue}-dead` })
+      await channel.assertQueue(`${queue}-dead`, { durable: true })
+      const { came, open, arrived } = await taking(t, {
+        protocol: '1.0',
+        username: 'guest',
+        password: 'guest',
+        commandsFrom: `/amq/queue/${queue}`,
+      })
+      channel.sendToQueue(queue, order('c5'), { messageId: 'm5' })
+      channel.sendToQueue(queue, Buffer.from('nonsense'))
+      await arrived(2)
+      assert.deepEqual(came[0], { text: String(order('c5')), messageId: 'm5' })
+      open[1]?.(new RefusedError('SLUICE_NO_COMMAND', 'it is no command'))
+      assert.equal(String(await next(`${queue}-dead`)), 'nonsense')
+      open[0]?.()
+      await eventually(async () => {
+        const listing = await broker.control('list_queues', 'name', 'messages')
+        assert.match(listing, new RegExp(`^${queue}\\s+0$`, 'm'))
+      })
+    })
+  })
+
+  it('sends over AMQP 1.0 to a broker that does not let it receive', async (t) => {
+    const queue = fresh('ten')
+    await channel.assertQueue(queue, { durable: true })
+    const warnings: string[] = []
+    const log = { ...pluginContext().log, warn: (fields: object) => warnings.push(JSON.stringify(fields)) }
+    const options = { protocol: '1.0', address: `/amq/queue/${queue}`, commandsFrom: '/amq/queue/missing' }
+    const { sink } = create(amqp, { url, username: 'guest', password: 'guest', ...options }, pluginContext({ log }))
+    assert.ok(sink)
+    t.after(() => sink.close())
+    sink.onCommand?.(() => Promise.resolve())
+    await sink.connect(signal)
+    await eventually(async () => assert.match(warnings[0] ?? '', /missing/))
+    await sink.write(batchOf(1, 3), signal)
+    assert.deepEqual(await next(queue), batchOf(1, 3).body())
   })
 
   it('speaks AMQP 1.0 to a broker too', async (t) => {

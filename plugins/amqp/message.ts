@@ -8,6 +8,7 @@ import { bytesOf, descriptorOf, MalformedError, openList, skip } from './types.t
 
 export interface Arrival {
   /** From the properties. */
+  readonly messageId: string | undefined
   readonly to: string | undefined
   readonly correlationId: string | undefined
   readonly contentType: string | undefined
@@ -19,6 +20,7 @@ const PROPERTIES = 0x73
 const DATA = 0x75
 const VALUE = 0x77
 /** Places in the list of properties. */
+const MESSAGE_ID = 0
 const TO = 2
 const CORRELATION_ID = 5
 const CONTENT_TYPE = 6
@@ -45,6 +47,7 @@ export function readMessage(bytes: Buffer): Arrival {
   }
   if (bodies === 0) throw new MalformedError('a message has no body')
   return {
+    messageId: properties?.messageId,
     to: properties?.to,
     correlationId: properties?.correlationId,
     contentType: properties?.contentType,
@@ -53,6 +56,7 @@ export function readMessage(bytes: Buffer): Arrival {
 }
 
 interface Properties {
+  messageId: string | undefined
   to: string | undefined
   correlationId: string | undefined
   contentType: string | undefined
@@ -60,10 +64,11 @@ interface Properties {
 
 function readProperties(bytes: Buffer, start: number, end: number): Properties {
   const list = openList(bytes, start, end)
-  const found: Properties = { to: undefined, correlationId: undefined, contentType: undefined }
+  const found: Properties = { messageId: undefined, to: undefined, correlationId: undefined, contentType: undefined }
   let { at } = list
   for (let i = 0; i < list.count && i <= CONTENT_TYPE; i++) {
-    if (i === TO) found.to = text(bytes, at, end)
+    if (i === MESSAGE_ID) found.messageId = text(bytes, at, end)
+    else if (i === TO) found.to = text(bytes, at, end)
     else if (i === CORRELATION_ID) found.correlationId = text(bytes, at, end)
     else if (i === CONTENT_TYPE) found.contentType = text(bytes, at, end)
     at = skip(bytes, at, end)
