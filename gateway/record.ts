@@ -77,8 +77,9 @@ export interface AlertRecord {
   readonly value?: unknown
   /** Names the alert from `raised` to `cleared`. */
   readonly id?: string
-  /** Who acknowledged it. */
+  /** Who acknowledged it, and what they had to say. */
   readonly by?: string
+  readonly note?: string
 }
 
 export type CommandState = 'accepted' | 'sent' | 'acknowledged' | 'failed' | 'expired' | 'unconfirmed' | 'rejected'

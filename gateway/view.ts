@@ -7,6 +7,7 @@ import type { Config } from './config/schema.ts'
 import type { DeadLetters } from './decode/dead-letters.ts'
 import type { Devices } from './decode/devices.ts'
 import { lastFields } from './devices.ts'
+import { diskRoom } from './disk-room.ts'
 import { BusyError } from './errors.ts'
 import { ask } from './history/ask.ts'
 import type { History } from './history/history.ts'
@@ -134,6 +135,7 @@ export function createView(parts: ViewParts): Api {
     },
     alerts: () =>
       rules.alerts().map(({ raised, key, ...alert }) => ({ ...alert, key: { ...key }, raised: iso(raised) })),
+    alertHistory: () => rules.history().map((record) => ({ ...record, key: { ...record.key } })),
     acknowledgeAlert: parts.acknowledge,
     async cancelCommand(id, by) {
       const found = await commands.cancel(id, by)
@@ -203,7 +205,7 @@ function status(parts: ViewParts): Omit<Status, 'stages' | 'started' | 'uptime'>
     ports: { ...parts.ports() },
     notices: [...parts.notices()],
     memory: { rss: memory.rss, heap: memory.heapUsed },
-    storage: parts.wear(),
+    storage: storageOf(parts),
     devices: parts.devices.size,
     sources: [
       { name: 'mqtt', plugin: 'mqtt', state: 'running' },
@@ -235,6 +237,11 @@ function status(parts: ViewParts): Omit<Status, 'stages' | 'started' | 'uptime'>
       }
     }),
   }
+}
+
+function storageOf({ wear, data }: ViewParts): Status['storage'] {
+  const disk = diskRoom(data)
+  return { ...wear(), ...(disk ? { disk } : {}) }
 }
 
 /** Undefined for a device that has sent nothing and of which nobody said anything. */

@@ -9,7 +9,7 @@ import type { Recovered } from '../journal/recovery.ts'
 import type { Log } from '../logging.ts'
 import type { Emit } from '../plugin.ts'
 import { definitionsOf } from '../rules/definition.ts'
-import { STAGE as RULES, type RuleFact } from '../rules/stage.ts'
+import { STAGE as RULES, type RuleFact, type Seen } from '../rules/stage.ts'
 import type { Storage } from '../storage.ts'
 import { type TimeSync, UNSYNCED_NOTICE } from '../time-sync.ts'
 import type { Running } from './running.ts'
@@ -37,7 +37,7 @@ export interface Entrance {
   /** Journals what the rules must know. False: no room now. */
   ruleFact(fact: RuleFact): boolean
   /** An alert as seen by a person; resolves when that is durable. False: it is not raised. @throws BusyError no room now */
-  acknowledge(id: string, by: string): Promise<boolean>
+  acknowledge(id: string, seen: Seen): Promise<boolean>
   /** Journals the flow that the config now asks for, where it is another one. */
   changeFlow(force: boolean): void
   /** Journals how wrong the clock was, once it is right. */
@@ -72,9 +72,9 @@ export function openEntrance({ storage, running, stages, recovered, time, clock,
     emit: (name, durability) => emitOf(open(name, durability)),
     emitOf,
     ruleFact,
-    async acknowledge(id, by) {
+    async acknowledge(id, seen) {
       if (!rules.isRaised(id)) return false
-      if (!ruleFact({ type: 'acknowledge', id, by, now: clock.now() }))
+      if (!ruleFact({ type: 'acknowledge', id, ...seen, now: clock.now() }))
         throw new BusyError('SLUICE_BUSY', 'no room now')
       await journal.flush()
       return true

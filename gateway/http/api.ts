@@ -8,6 +8,7 @@ import type { RecordClass } from '../record.ts'
 import type { EventListener, Interest } from './live.ts'
 import type { Numbers } from './metrics.ts'
 import type {
+  AlertChange,
   AlertStatus,
   Audit,
   CommandQuery,
@@ -61,8 +62,10 @@ export interface Api {
   cancelCommand(id: string, by: string): Promise<CommandStatus | undefined>
   /** Alerts that are raised, oldest first. */
   alerts(): readonly AlertStatus[]
-  /** Resolves when it is durable that somebody has seen the alert; false: there is none of that id. @param by who */
-  acknowledgeAlert(id: string, by: string): Promise<boolean>
+  /** What alerts did last, newest first; a bounded number. */
+  alertHistory(): readonly AlertChange[]
+  /** Resolves when it is durable that somebody has seen the alert; false: there is none of that id. */
+  acknowledgeAlert(id: string, seen: { readonly by: string; readonly note?: string }): Promise<boolean>
   outbox(): OutboxStatus
   /** Tries now instead of at the end of the pause. */
   retrySink(sink: string): Promise<OutboxSink | undefined>

@@ -22,6 +22,7 @@ export interface Active {
   /** One too many: only counted. */
   silent: boolean
   value?: Value
+  seen?: { readonly by: string; readonly note?: string }
 }
 
 export class KeyState {

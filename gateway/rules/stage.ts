@@ -33,7 +33,7 @@ export type RuleFact =
   | { readonly type: 'tick'; readonly now: number }
   /** The wall clock was set; `by` ms. */
   | { readonly type: 'step'; readonly by: number; readonly now: number }
-  | { readonly type: 'acknowledge'; readonly id: string; readonly by: string; readonly now: number }
+  | ({ readonly type: 'acknowledge'; readonly id: string; readonly now: number } & Seen)
 
 export interface RuleParts {
   readonly devices: Devices
@@ -41,6 +41,12 @@ export interface RuleParts {
   readonly order: (by: string, order: CommandOrder) => void
   /** On the local broker; only called live. */
   readonly publish: (topic: string, payload: Buffer, retain: boolean) => void
+}
+
+/** Who has seen an alert, and what they have to say about it. */
+export interface Seen {
+  readonly by: string
+  readonly note?: string
 }
 
 /** An alert that is raised, for people. */
@@ -52,6 +58,8 @@ export interface RaisedAlert {
   /** Event time. */
   readonly raised: number
   readonly acknowledged: boolean
+  readonly by?: string
+  readonly note?: string
   readonly value?: Value
 }
 
@@ -63,15 +71,21 @@ export interface RuleState {
   readonly floor: number
   readonly nextAlert: number
   readonly storms: SavedStorms
+  /** What alerts did last, oldest first. */
+  readonly said?: readonly AlertRecord[]
   readonly groups: readonly SavedGroup[]
 }
+
+/** How much of what alerts did is remembered for people; it is in every checkpoint. */
+const REMEMBERED = 100
 
 /** A wall clock that moves otherwise than time by more than this was set, ms. */
 const STEP = 2000
 
 export class RuleStage implements Watcher, GroupHost {
   readonly #parts: RuleParts
-  #append: (record: AlertRecord) => void = () => undefined
+  #send: (record: AlertRecord) => void = () => undefined
+  #said: AlertRecord[] = []
   #definitions: readonly RuleDefinition[] = []
   readonly #onReadings: Group[] = []
   readonly #onResults = new Map<string, Group[]>()
@@ -98,7 +112,7 @@ export class RuleStage implements Watcher, GroupHost {
   }
 
   attach(pipeline: { append(recordClass: 'event', record: AlertRecord): void }): void {
-    this.#append = (record) => pipeline.append('event', record)
+    this.#send = (record) => pipeline.append('event', record)
   }
 
   get definitions(): readonly RuleDefinition[] {
@@ -171,8 +185,14 @@ export class RuleStage implements Watcher, GroupHost {
       severity: rule.definition.severity,
       raised: active.raisedAt,
       acknowledged: active.acknowledged,
+      ...active.seen,
       ...(active.value === undefined ? {} : { value: active.value }),
     }))
+  }
+
+  /** What alerts did last, newest first. */
+  history(): readonly AlertRecord[] {
+    return this.#said.toReversed()
   }
 
   /** Whether there is such an alert. */
@@ -189,6 +209,7 @@ export class RuleStage implements Watcher, GroupHost {
       floor: this.#floor,
       nextAlert: this.#nextAlert,
       storms: this.#storms.state(),
+      said: this.#said,
       groups: this.#saveGroups(),
     }
   }
@@ -201,6 +222,7 @@ export class RuleStage implements Watcher, GroupHost {
     this.#floor = state.floor
     this.#nextAlert = state.nextAlert
     this.#storms.restore(state.storms)
+    this.#said = [...(state.said ?? [])]
     this.#build(state.definitions, state.groups, () => true)
   }
 
@@ -424,11 +446,12 @@ export class RuleStage implements Watcher, GroupHost {
     this.#act(rule.definition, 'cleared', key, value, time)
   }
 
-  #acknowledge({ id, by, now }: Extract<RuleFact, { type: 'acknowledge' }>): void {
+  #acknowledge({ id, by, note, now }: Extract<RuleFact, { type: 'acknowledge' }>): void {
     const alert = this.#alerts.get(id)
     if (!alert || alert.active.acknowledged) return
     alert.active.acknowledged = true
-    this.#say('acknowledged', alert.rule, alert.key, alert.active, now, by)
+    alert.active.seen = { by, ...(note === undefined ? {} : { note }) }
+    this.#say('acknowledged', alert.rule, alert.key, alert.active, now, alert.active.seen)
   }
 
   #say(
@@ -437,10 +460,10 @@ export class RuleStage implements Watcher, GroupHost {
     key: KeyState,
     active: Active,
     time: number,
-    by?: string,
+    seen?: Seen,
   ): void {
     if (active.silent || !alerts(definition)) return
-    this.#append(alertRecord(definition, active.id, key.key, state, time, active.value, by))
+    this.#append(alertRecord(definition, active.id, key.key, state, time, active.value, seen))
   }
 
   #act(
@@ -467,6 +490,12 @@ export class RuleStage implements Watcher, GroupHost {
     }
   }
 
+  #append(record: AlertRecord): void {
+    this.#said.push(record)
+    if (this.#said.length > REMEMBERED) this.#said.shift()
+    this.#send(record)
+  }
+
   #settle(key: KeyState): void {
     const group = this.#groupOfKey.get(key)
     if (group) this.#timers.settle(group, key)
@@ -489,7 +518,7 @@ function alertRecord(
   state: AlertRecord['state'],
   time: number,
   value: unknown,
-  by?: string,
+  seen?: Seen,
 ): AlertRecord {
   return {
     kind: 'alert',
@@ -500,6 +529,6 @@ function alertRecord(
     time: new Date(time).toISOString(),
     ...(value === undefined ? {} : { value }),
     ...(id === '' ? {} : { id }),
-    ...(by === undefined ? {} : { by }),
+    ...seen,
   }
 }

@@ -122,6 +122,9 @@ export function createFakeApi(clock: Clock): FakeApi {
     alerts: () => [
       { id: '7', rule: 'hot', key: { device: 'dvc3001' }, severity: 'warning', raised: TIME, acknowledged: false },
     ],
+    alertHistory: () => [
+      { rule: 'hot', key: { device: 'dvc3001' }, state: 'raised', severity: 'warning', time: TIME, id: '7' },
+    ],
     acknowledgeAlert: async (id) => id === '7',
     cancelCommand: async (id) => {
       const known = api.sent.get(id)

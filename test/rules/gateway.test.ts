@@ -55,12 +55,21 @@ test('a reading raises an alert that a person acknowledges, commands an actuator
   assert.equal((await published).rule, 'hot')
   const [alert] = site.gateway.api.alerts()
   const url = `http://127.0.0.1:${site.port('http')}/api/alerts/${alert?.id}/ack`
-  const body = JSON.stringify({ by: 'anna' })
+  const body = JSON.stringify({ by: 'anna', note: 'the door was open' })
   const answer = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
   assert.equal(answer.status, 200)
   assert.equal(site.gateway.api.alerts()[0]?.acknowledged, true)
   await site.restart()
-  assert.equal(site.gateway.api.alerts()[0]?.acknowledged, true)
+  const [seen] = site.gateway.api.alerts()
+  assert.deepEqual([seen?.acknowledged, seen?.by, seen?.note], [true, 'anna', 'the door was open'])
+  const past = site.gateway.api.alertHistory()
+  assert.deepEqual(
+    past.map(({ state, note }) => [state, note]),
+    [
+      ['acknowledged', 'the door was open'],
+      ['raised', undefined],
+    ],
+  )
   assert.equal(fan.received.length, 1)
 })
 

@@ -9,8 +9,8 @@ const params = z.object({ id: z.string() })
 export function alertRoutes(app: App, { api }: AppParts): void {
   app.get(
     '/api/alerts',
-    { schema: { tags: ['alerts'], summary: 'Alerts that are raised', response: { 200: schemas.alertList } } },
-    async () => ({ alerts: api.alerts() }),
+    { schema: { tags: ['alerts'], summary: 'Alerts that are raised, and what alerts did last', response: { 200: schemas.alertList } } },
+    async () => ({ alerts: api.alerts(), history: api.alertHistory() }),
   )
 
   app.post(
@@ -27,9 +27,11 @@ export function alertRoutes(app: App, { api }: AppParts): void {
     async (request) => {
       const { id } = request.params
       const alert = api.alerts().find((one) => one.id === id)
-      if (!alert || !(await api.acknowledgeAlert(id, request.body?.by ?? 'api')))
+      const { by = 'api', note } = request.body ?? {}
+      const seen = { by, ...(note === undefined ? {} : { note }) }
+      if (!alert || !(await api.acknowledgeAlert(id, seen)))
         throw new RequestError(404, 'SLUICE_UNKNOWN_ALERT', `no alert that is raised has the id ${id}`)
-      return { ...alert, acknowledged: true }
+      return { ...alert, acknowledged: true, ...seen }
     },
   )
 }

@@ -63,6 +63,10 @@ const storage = z
       .optional()
       .describe('how many years a new card of this size lasts at this rate; absent in the first ten minutes'),
     lifeUsed: z.number().optional().describe('share of its life that the card says is used, 0 to 1'),
+    disk: z
+      .object({ size: z.number(), free: z.number() })
+      .optional()
+      .describe('bytes of the file system that holds the data'),
   })
   .describe('what is written, and what that does to the card')
 
