@@ -1,5 +1,7 @@
 /** The gateway's API, as the page needs it. */
 import type {
+  AlertChange,
+  AlertStatus,
   Audit,
   CommandStatus,
   DeadLetterPage,
@@ -46,14 +48,28 @@ export interface Described extends Omit<DeviceStatus, 'name' | 'room' | 'units' 
 }
 
 /** An alert that is raised. */
-export interface RaisedAlert {
-  readonly id: string
-  readonly rule: string
-  readonly key: Readonly<Record<string, string>>
-  readonly severity: string
-  readonly raised: string
-  readonly acknowledged: boolean
-  readonly value?: unknown
+export type RaisedAlert = AlertStatus
+
+/** What a person may say of a device. */
+export type Description = Partial<Pick<Described, 'name' | 'room' | 'kind' | 'units' | 'commands'>>
+
+export interface HistoryQuestion {
+  readonly device?: string
+  readonly window?: string
+  /** The window's key as JSON. */
+  readonly key?: string
+  readonly field: string
+}
+
+/** One field over time, in columns of one length. */
+export interface HistoryAnswer {
+  /** Of a point, 0 for raw readings. */
+  readonly stepMs: number
+  /** Beginning of each point, ms since the epoch, ascending. */
+  readonly times: readonly number[]
+  readonly min?: readonly number[]
+  readonly max?: readonly number[]
+  readonly mean?: readonly number[]
 }
 
 export interface RunningConfig {
@@ -65,6 +81,8 @@ export interface RunningConfig {
 export interface Session {
   readonly needed: boolean
   readonly signedIn: boolean
+  /** Absent without a token. */
+  readonly role?: 'viewer' | 'operator'
 }
 
 async function ask(method: string, path: string, body?: unknown): Promise<unknown> {
@@ -89,6 +107,9 @@ export const api = {
   signOut: () => ask('DELETE', '/api/session'),
   devices: () => get('/api/devices?limit=10000') as Promise<DevicePage>,
   device: (id: string) => get(`/api/devices/${name(id)}`) as Promise<Described>,
+  describe: (id: string, description: Description) => ask('PUT', `/api/devices/${name(id)}`, description),
+  history: (question: HistoryQuestion & { from: string; points: number }) =>
+    get(`/api/history?${new URLSearchParams(question as unknown as Record<string, string>)}`) as Promise<HistoryAnswer>,
   windows: (limit: number) => get(`/api/windows?limit=${limit}`) as Promise<WindowPage>,
   windowsOf: (id: string) => get(`/api/windows?limit=500&device=${name(id)}`) as Promise<WindowPage>,
   commands: (device?: string) =>
@@ -97,8 +118,8 @@ export const api = {
     }>,
   send: (request: { device: string; command: string; args?: unknown }) =>
     ask('POST', '/api/commands', request) as Promise<CommandStatus>,
-  alerts: () => get('/api/alerts') as Promise<{ alerts: RaisedAlert[] }>,
-  acknowledge: (id: string, by: string) => ask('POST', `/api/alerts/${name(id)}/ack`, by === '' ? {} : { by }),
+  alerts: () => get('/api/alerts') as Promise<{ alerts: RaisedAlert[]; history: AlertChange[] }>,
+  acknowledge: (id: string, note: string) => ask('POST', `/api/alerts/${name(id)}/ack`, note === '' ? {} : { note }),
   cancel: (id: string) => ask('DELETE', `/api/commands/${name(id)}`) as Promise<CommandStatus>,
   outbox: () => get('/api/outbox') as Promise<OutboxStatus>,
   retry: (sink: string) => ask('POST', `/api/outbox/${name(sink)}/retry`),

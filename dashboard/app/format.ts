@@ -3,8 +3,14 @@ import { texts } from './texts.ts'
 
 const plain = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 })
 const short = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 1 })
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' })
-const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' })
+const hourCycle = 'h23'
+const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle })
+const minute = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', hourCycle })
+const day = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric' })
+const full = new Intl.DateTimeFormat(undefined, {
+  ...{ year: 'numeric', month: 'short', day: 'numeric' },
+  ...{ hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle },
+})
 
 export function count(n: number): string {
   return n < 100_000 ? plain.format(n) : short.format(n)
@@ -45,11 +51,40 @@ export function time(iso: string): string {
   return Number.isNaN(at.getTime()) ? iso : (today ? clock : full).format(at)
 }
 
-/** Up to six significant digits. */
+/** Labels of a time axis. @param at seconds since the epoch @param step seconds between two of them */
+export function tick(at: readonly number[], step: number): string[] {
+  const form = step < 60 ? clock : step < 86_400 ? minute : day
+  return at.map((seconds) => form.format(seconds * 1000))
+}
+
+/** What a device said: up to six significant digits, whole numbers as they are. */
 export function value(v: unknown): string {
-  if (typeof v === 'number')
-    return Number.isInteger(v) && Math.abs(v) < 1e9 ? plain.format(v) : String(Number(v.toPrecision(6)))
+  if (typeof v === 'number') return number(v, 6)
   return typeof v === 'string' ? v : (JSON.stringify(v) ?? '')
+}
+
+/** What was computed: four significant digits say enough. */
+export function statistic(v: unknown): string {
+  return typeof v === 'number' ? number(v, 4) : '–'
+}
+
+function number(v: number, digits: number): string {
+  if (Number.isInteger(v) && Math.abs(v) < 1e12) return plain.format(v)
+  const before = Math.floor(Math.log10(Math.abs(v))) + 1
+  if (before > 12 || before < -4) return v.toPrecision(digits)
+  return fractions(Math.max(0, digits - Math.max(1, before))).format(v)
+}
+
+const forms = new Map<number, Intl.NumberFormat>()
+
+/** Making one costs much more than using it. */
+function fractions(most: number): Intl.NumberFormat {
+  let form = forms.get(most)
+  if (!form) {
+    form = new Intl.NumberFormat(undefined, { maximumFractionDigits: most })
+    forms.set(most, form)
+  }
+  return form
 }
 
 export function sum(of: Readonly<Record<string, number>>): number {

@@ -72,7 +72,10 @@ export function connect(onRefused: () => void): () => void {
     hear('reading', (data) => takeReading(state, data))
     hear('window', (data) => takeWindow(state, data))
     hear('command', (data) => takeCommand(state, data))
-    hear('alert', (data) => takeAlert(state, data))
+    hear('alert', (data) => {
+      takeAlert(state, data)
+      void raised()
+    })
     hear('gap', (data) => takeGap(state, data))
     // The browser tries again by itself unless the gateway refused; then we look why.
     source.onerror = () => {
@@ -112,10 +115,20 @@ async function describe(): Promise<void> {
   }
 }
 
+async function raised(): Promise<void> {
+  try {
+    state.raised = (await api.alerts()).alerts
+    changed()
+  } catch {
+    // They stay as they were known.
+  }
+}
+
 /** Everything that only happened while nobody listened. */
 export async function refresh(): Promise<void> {
   try {
     const [devices, windows, { commands }] = await Promise.all([api.devices(), api.windows(1000), api.commands()])
+    void raised()
     takeDevices(state, devices)
     for (const result of windows.results.toReversed()) takeWindow(state, result)
     for (const command of commands.toReversed()) takeCommand(state, command)

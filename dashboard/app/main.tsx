@@ -1,27 +1,28 @@
 import { render } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
-import { api } from './api.ts'
+import { api, type Session } from './api.ts'
 import { connect } from './live.ts'
+import { SessionContext } from './session.ts'
 import { Shell } from './shell.tsx'
 import { SignIn } from './sign-in.tsx'
 import { texts } from './texts.ts'
 
-type Access = 'unknown' | 'needed' | 'open' | 'signed in'
+const RETRY = 2000
 
 function App() {
-  const [access, setAccess] = useState<Access>('unknown')
-  const look = () =>
-    api.session().then(
-      ({ needed, signedIn }) => setAccess(signedIn ? (needed ? 'signed in' : 'open') : 'needed'),
-      () => setTimeout(look, 2000),
-    )
+  const [session, setSession] = useState<Session>()
+  const look = () => api.session().then(setSession, () => setTimeout(look, RETRY))
   useEffect(() => void look(), [])
-  const inside = access === 'open' || access === 'signed in'
-  useEffect(() => (inside ? connect(() => setAccess('needed')) : undefined), [inside])
-  if (access === 'unknown') return <p class="wait">{texts.loading}</p>
-  if (access === 'needed') return <SignIn onSignedIn={look} />
-  const leave = access === 'signed in' ? () => void api.signOut().then(() => location.reload()) : undefined
-  return <Shell onLeave={leave} />
+  const inside = session?.signedIn === true
+  useEffect(() => (inside ? connect(() => void look()) : undefined), [inside])
+  if (session === undefined) return <p class="wait">{texts.loading}</p>
+  if (!inside) return <SignIn onSignedIn={look} />
+  const leave = session.needed ? () => void api.signOut().then(() => location.reload()) : undefined
+  return (
+    <SessionContext.Provider value={session}>
+      <Shell onLeave={leave} />
+    </SessionContext.Provider>
+  )
 }
 
 const root = document.getElementById('app')

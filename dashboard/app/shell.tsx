@@ -10,9 +10,10 @@ import { Overview } from '../pages/overview.tsx'
 import { Quality } from '../pages/quality.tsx'
 import { Settings } from '../pages/settings.tsx'
 import { Windows } from '../pages/windows.tsx'
-import { span } from './format.ts'
+import { count, span } from './format.ts'
 import { useNews } from './live.ts'
 import { Mark } from './sign-in.tsx'
+import type { State } from './store.ts'
 import { texts } from './texts.ts'
 
 type Name = keyof typeof texts.pages
@@ -93,7 +94,16 @@ export function Shell({ onLeave }: { onLeave: (() => void) | undefined }) {
   )
 }
 
+/** How many alerts are raised, and how many records wait while an uplink is away. */
+function Badge({ of, state: { raised, status } }: { of: Name; state: State }) {
+  if (of === 'alerts' && raised.length > 0) return <span class="badge bad">{raised.length}</span>
+  const away = status?.upstreams.filter(({ state }) => state !== 'connected') ?? []
+  const waiting = away.reduce((n, { records }) => n + records, 0)
+  return of === 'outbox' && waiting > 0 ? <span class="badge warn">{count(waiting)}</span> : null
+}
+
 function Navigation({ current }: { current: Name }) {
+  const state = useNews()
   return (
     <nav aria-label={texts.navigation}>
       <ul>
@@ -101,6 +111,7 @@ function Navigation({ current }: { current: Name }) {
           <li key={name}>
             <a href={`#/${name}`} aria-current={name === current ? 'page' : undefined}>
               {texts.pages[name]}
+              <Badge of={name} state={state} />
             </a>
           </li>
         ))}
@@ -111,6 +122,7 @@ function Navigation({ current }: { current: Name }) {
 
 function Connection() {
   const { connection, heard, status } = useNews()
+  useEffect(() => void document.body.classList.toggle('stale', connection === 'stale'), [connection])
   const old = connection === 'stale' ? texts.connection.stale(span(performance.now() - heard)) : undefined
   return (
     <p class={`connection ${connection}`} role="status" aria-live={connection === 'stale' ? 'off' : 'polite'}>

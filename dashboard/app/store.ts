@@ -5,7 +5,7 @@
 
 import type { ReadingEvent } from '../../gateway/http/live.ts'
 import type { AlertRecord, CommandRecord, GapRecord } from '../../gateway/record.ts'
-import type { CommandStatus, Described, DevicePage, RunningConfig, Status, WindowPage } from './api.ts'
+import type { CommandStatus, Described, DevicePage, RaisedAlert, RunningConfig, Status, WindowPage } from './api.ts'
 
 export type WindowResult = WindowPage['results'][number]
 
@@ -29,8 +29,19 @@ export interface DeviceRow {
 export interface Flow {
   /** Output per second, oldest first, by stage. */
   readonly rates: Map<string, number[]>
-  /** Records waiting, by sink. */
-  readonly waiting: Map<string, number[]>
+  /** Records waiting in the outbox. */
+  readonly depth: number[]
+  readonly sinks: Map<string, SinkFlow>
+}
+
+/** What one sink took since the page was opened, a point per second. */
+export interface SinkFlow {
+  /** Seconds since the epoch. */
+  readonly times: number[]
+  readonly waiting: number[]
+  /** Records per second that came into the outbox, and that it took. */
+  readonly in: number[]
+  readonly out: number[]
 }
 
 export interface State {
@@ -45,6 +56,9 @@ export interface State {
   latest: ReadingEvent[]
   spared: number
   readonly windows: Map<string, WindowResult[]>
+  /** Alerts that are raised now. */
+  raised: readonly RaisedAlert[]
+  /** What happened since the page was opened, newest first. */
   alerts: AlertRecord[]
   gaps: GapRecord[]
   readonly commands: Map<string, CommandStatus>
@@ -56,6 +70,7 @@ const FEW = 200
 const RECENT = 120
 const TREND = 40
 const HISTORY = 120
+const SINK_HISTORY = 600
 const LATEST = 8
 const EVENTS = 200
 const RESULTS = 200
@@ -66,12 +81,13 @@ export function createState(): State {
     connection: 'connecting',
     heard: performance.now(),
     status: undefined,
-    flow: { rates: new Map(), waiting: new Map() },
+    flow: { rates: new Map(), depth: [], sinks: new Map() },
     devices: new Map(),
     known: 0,
     latest: [],
     spared: 0,
     windows: new Map(),
+    raised: [],
     alerts: [],
     gaps: [],
     commands: new Map(),
@@ -85,7 +101,29 @@ export function takeStatus(state: State, status: Status): void {
   for (const { stage, outRate, inRate } of status.stages)
     rates.set(stage, (rates.get(stage) ?? 0) + (stage === 'window' ? inRate : outRate))
   for (const [stage, rate] of rates) push(list(state.flow.rates, stage), rate, HISTORY)
-  for (const { name, records } of status.upstreams) push(list(state.flow.waiting, name), records, HISTORY)
+  push(
+    state.flow.depth,
+    status.upstreams.reduce((n, { records }) => n + records, 0),
+    HISTORY,
+  )
+  for (const upstream of status.upstreams) pushSink(state.flow.sinks, upstream, status)
+}
+
+function pushSink(sinks: Flow['sinks'], { name, records }: Status['upstreams'][number], status: Status): void {
+  let sink = sinks.get(name)
+  if (!sink) {
+    sink = { times: [], waiting: [], in: [], out: [] }
+    sinks.set(name, sink)
+  }
+  const rateOf = (wanted: string, of?: string) =>
+    status.stages.reduce((n, { stage, instance, inRate, outRate }) => {
+      if (stage !== wanted || (of !== undefined && instance !== of)) return n
+      return n + (of === undefined ? inRate : outRate)
+    }, 0)
+  push(sink.times, Date.parse(status.now) / 1000, SINK_HISTORY)
+  push(sink.waiting, records, SINK_HISTORY)
+  push(sink.in, rateOf('outbox'), SINK_HISTORY)
+  push(sink.out, rateOf('upstream', name), SINK_HISTORY)
 }
 
 export function takeReading(state: State, event: ReadingEvent): void {
@@ -105,7 +143,8 @@ export function takeReading(state: State, event: ReadingEvent): void {
 export function takeDevices(state: State, page: DevicePage): void {
   for (const device of page.devices as readonly Described[]) {
     const row = rowOf(state, device.id)
-    const received = Date.parse(device.received)
+    // One that has sent nothing is only described.
+    const received = device.source === 'config' ? 0 : Date.parse(device.received)
     const newer = received > row.received
     describe(row, device)
     row.readings = Math.max(row.readings, device.readings)

@@ -1,39 +1,32 @@
-import { useState } from 'preact/hooks'
-import { api } from '../app/api.ts'
-import { changed, useNews } from '../app/live.ts'
-import { type DeviceRow, takeCommand } from '../app/store.ts'
+import { value } from '../app/format.ts'
+import { useNews } from '../app/live.ts'
+import { useOperator } from '../app/session.ts'
+import type { DeviceRow } from '../app/store.ts'
 import { texts } from '../app/texts.ts'
 import { CommandTable } from '../parts/command-table.tsx'
 import { Controls, declared } from '../parts/controls.tsx'
-import { Empty, Failure } from '../parts/table.tsx'
+import { SendForm } from '../parts/send-form.tsx'
+import { Empty } from '../parts/table.tsx'
 
 export function Control() {
   const { devices, commands } = useNews()
-  const rooms = roomsOf([...devices.values()].filter((row) => declared(row).length > 0))
+  const operator = useOperator()
+  const rooms = roomsOf([...devices.values()])
   return (
     <>
       <h1>{texts.pages.control}</h1>
+      {!operator && <p class="quiet bar">{texts.control.viewer}</p>}
       {rooms.length === 0 && (
         <section class="card">
           <Empty title={texts.control.noneTitle} hint={texts.control.hint} />
         </section>
       )}
-      {rooms.map(([room, rows]) => (
-        <section key={room}>
-          <h2>{room}</h2>
-          <div class="room">
-            {rows.map((row) => (
-              <div key={row.id} class="card">
-                <h3>
-                  <a href={`#/devices/${encodeURIComponent(row.id)}`}>{row.name ?? row.id}</a>
-                </h3>
-                <Controls device={row} />
-              </div>
-            ))}
-          </div>
-        </section>
-      ))}
-      <SendForm />
+      <div class="rooms">
+        {rooms.map((room) => (
+          <RoomCard key={room.name} room={room} />
+        ))}
+      </div>
+      {operator && <SendForm />}
       {commands.size > 0 && (
         <section class="card">
           <h2>{texts.control.history}</h2>
@@ -44,62 +37,58 @@ export function Control() {
   )
 }
 
-function roomsOf(rows: readonly DeviceRow[]): [string, DeviceRow[]][] {
-  const rooms = new Map<string, DeviceRow[]>()
-  for (const row of rows) {
-    const room = row.room ?? texts.control.elsewhere
-    rooms.set(room, [...(rooms.get(room) ?? []), row])
-  }
-  return [...rooms].sort(([a], [b]) => a.localeCompare(b))
+interface Room {
+  readonly name: string
+  readonly steered: DeviceRow[]
+  /** Those that only speak. */
+  readonly sensors: DeviceRow[]
 }
 
-/** Any command to any device. */
-function SendForm() {
-  const state = useNews()
-  const [error, setError] = useState<string>()
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault()
-    const data = new FormData(event.currentTarget as HTMLFormElement)
-    const text = String(data.get('args')).trim()
-    try {
-      const args = text === '' ? {} : { args: parse(text) }
-      takeCommand(
-        state,
-        await api.send({ device: String(data.get('device')), command: String(data.get('command')), ...args }),
-      )
-      setError(undefined)
-      changed()
-    } catch (reason) {
-      setError(reason instanceof Error ? reason.message : String(reason))
-    }
-  }
+function RoomCard({ room: { name, steered, sensors } }: { room: Room }) {
   return (
-    <section class="card">
-      <h2>{texts.control.title}</h2>
-      <form class="arguments" onSubmit={submit}>
-        <label>
-          {texts.control.device}
-          <input name="device" required />
-        </label>
-        <label>
-          {texts.control.command}
-          <input name="command" required />
-        </label>
-        <label>
-          {texts.control.args}
-          <input name="args" />
-        </label>
-        <button type="submit">{texts.control.send}</button>
-      </form>
-      <Failure error={error} />
+    <section class="card room">
+      <div class="head">
+        <h2>{name}</h2>
+        <span class="quiet small end">{climateOf(sensors)}</span>
+      </div>
+      <ul>
+        {steered.map((row) => (
+          <li key={row.id}>
+            <Controls
+              device={row}
+              title={
+                <h3 class="one-line">
+                  <a href={`#/devices/${encodeURIComponent(row.id)}`}>{row.name ?? row.id}</a>
+                </h3>
+              }
+            />
+          </li>
+        ))}
+      </ul>
     </section>
   )
 }
 
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw new Error(texts.control.badArgs)
+/** What the room's first sensor of warmth and humidity says, as far as it has units. */
+function climateOf(sensors: readonly DeviceRow[]): string {
+  const sensor = sensors.find(({ fields }) => 'temperature' in fields && 'humidity' in fields)
+  const units = sensor?.units ?? {}
+  const said = Object.entries(sensor?.fields ?? {}).filter(([field]) => units[field] !== undefined)
+  return said
+    .slice(0, 2)
+    .map(([field, v]) => `${value(v)} ${units[field]}`)
+    .join(' · ')
+}
+
+/** Rooms in which something can be steered. */
+function roomsOf(rows: readonly DeviceRow[]): Room[] {
+  const rooms = new Map<string, Room>()
+  for (const row of rows) {
+    const name = row.room ?? texts.control.elsewhere
+    const room = rooms.get(name) ?? { name, steered: [], sensors: [] }
+    rooms.set(name, room)
+    if (declared(row).length > 0) room.steered.push(row)
+    else if (row.room !== undefined) room.sensors.push(row)
   }
+  return [...rooms.values()].filter(({ steered }) => steered.length > 0).sort((a, b) => a.name.localeCompare(b.name))
 }

@@ -1,15 +1,19 @@
 /** One device: what it says now, what it said, and what it was told. */
-import { useEffect, useMemo } from 'preact/hooks'
-import { api } from '../app/api.ts'
+import { useEffect, useState } from 'preact/hooks'
+import { api, type Described } from '../app/api.ts'
 import { count, value } from '../app/format.ts'
-import { changed, useNews } from '../app/live.ts'
+import { follow, type Point, pointsOf, type Range, useHistory } from '../app/history.ts'
+import { changed, refresh, useNews } from '../app/live.ts'
 import { useLoaded } from '../app/load.ts'
-import type { WindowResult } from '../app/store.ts'
+import { useOperator } from '../app/session.ts'
+import type { DeviceRow } from '../app/store.ts'
 import { texts } from '../app/texts.ts'
-import { Chart } from '../parts/chart.tsx'
 import { CommandTable } from '../parts/command-table.tsx'
 import { Controls, declared } from '../parts/controls.tsx'
+import { DescriptionForm } from '../parts/description-form.tsx'
+import { FieldChart } from '../parts/field-chart.tsx'
 import { Letters } from '../parts/letters.tsx'
+import { RangeChoice } from '../parts/range-choice.tsx'
 import { When } from '../parts/when.tsx'
 
 const MAX_CHARTS = 8
@@ -27,109 +31,165 @@ function useWatched(id: string) {
 }
 
 export function DevicePage({ id }: { id: string }) {
-  const { devices, watched, windows, commands } = useWatched(id)
-  const { data: device, error } = useLoaded(() => api.device(id), 3000, id)
-  const { data: past } = useLoaded(() => api.windowsOf(id), 10_000, id)
-  const { data: letters } = useLoaded(api.deadLetters, 10_000)
+  const { devices, watched, commands } = useWatched(id)
+  const { data: device, error, reload } = useLoaded(() => api.device(id), 3000, id)
+  const [range, setRange] = useState<Range>('15m')
+  const window = useOwnWindow(id)
   const row = devices.get(id)
   const fields = row?.fields ?? device?.fields ?? {}
-  const results = useMemo(
-    () => resultsOf(id, past?.results ?? [], [...windows.values()].flat()),
-    [id, past, windows, watched?.readings.length],
-  )
   const own = [...commands.values()].filter((command) => command.device === id)
-  const numeric = Object.keys(fields).filter((field) => typeof fields[field] === 'number')
+  const numeric = Object.keys(fields).filter((field) => typeof fields[field] !== 'string')
   return (
     <>
       <p class="crumb">
         <a href="#/devices">← {texts.devices.back}</a>
       </p>
-      <h1>{row?.name ?? id}</h1>
+      <Head id={id} row={row} device={device} onChange={reload} />
       {!device && !row?.received && error && <p class="quiet">{texts.devices.unknown(id)}</p>}
-      <section class="card facts">
-        <dl>
-          {Object.entries(fields).map(([field, v]) => (
-            <div key={field}>
-              <dt>{field}</dt>
-              <dd>
-                <b>{value(v)}</b> {row?.units?.[field]}
-              </dd>
-            </div>
-          ))}
-        </dl>
-        {device && (
-          <p class="quiet">
-            {texts.devices.received} <When at={new Date(row?.received || device.received).toISOString()} /> ·{' '}
-            {texts.devices.source} {device.source} · {texts.devices.readings} {count(row?.readings ?? device.readings)}
-            {row?.room && ` · ${texts.devices.room} ${row.room}`}
-            {Object.entries(device.tags).map(([tag, text]) => ` · ${tag} ${text}`)}
-          </p>
-        )}
-      </section>
+      <Facts device={device} row={row} fields={fields} />
       {row && declared(row).length > 0 && (
         <section class="card">
           <h2>{texts.pages.control}</h2>
           <Controls device={row} />
         </section>
       )}
+      {numeric.length > 0 && (
+        <div class="bar">
+          <RangeChoice range={range} onChange={setRange} />
+        </div>
+      )}
       <div class="charts">
         {numeric.slice(0, MAX_CHARTS).map((field) => (
-          <section key={field} class="card">
-            <h2>{field}</h2>
-            <FieldChart field={field} readings={watched?.readings ?? []} results={results} />
-          </section>
+          <FieldCard
+            key={field}
+            {...{ id, field, range, window }}
+            unit={row?.units?.[field]}
+            news={watched?.readings ?? []}
+          />
         ))}
       </div>
       <section class="card">
         <h2>{texts.devices.commands}</h2>
         {own.length === 0 ? <p class="quiet">{texts.devices.noCommands}</p> : <CommandTable commands={own} />}
       </section>
-      <section class="card">
-        <h2>{texts.devices.deadLetters}</h2>
-        <Letters
-          letters={(letters?.last ?? []).filter((one) => one.topic.split('/').includes(id))}
-          none={texts.devices.noDeadLetters}
-        />
-      </section>
+      <DeadLetters id={id} />
     </>
   )
 }
 
-function resultsOf(id: string, ...given: readonly (readonly WindowResult[])[]): WindowResult[] {
-  const own = new Map<string, WindowResult>()
-  for (const results of given)
-    for (const result of results) if (result.key.device === id) own.set(`${result.window} ${result.start}`, result)
-  return [...own.values()].sort((a, b) => (a.end < b.end ? -1 : 1))
+/** Name of a window whose results are for this device alone. */
+function useOwnWindow(id: string): string | undefined {
+  const { data } = useLoaded(() => api.windowsOf(id), 60_000, id)
+  return data?.results.find(({ key }) => Object.keys(key).join() === 'device')?.window
 }
 
-interface FieldChartParts {
-  readonly field: string
-  readonly readings: readonly { readonly time: string; readonly fields: Readonly<Record<string, unknown>> }[]
-  readonly results: readonly WindowResult[]
+interface HeadParts {
+  readonly id: string
+  readonly row: DeviceRow | undefined
+  readonly device: Described | undefined
+  readonly onChange: () => void
 }
 
-/** Readings as they come, and before them the means of the windows. */
-function FieldChart({ field, readings, results }: FieldChartParts) {
-  const points = new Map<number, [mean: number | null, live: number | null]>()
-  for (const result of results) {
-    const { mean } = result.fields[field] ?? {}
-    if (typeof mean === 'number') points.set((Date.parse(result.start) + Date.parse(result.end)) / 2000, [mean, null])
+function Head({ id, row, device, onChange }: HeadParts) {
+  const operator = useOperator()
+  const [editing, setEditing] = useState(false)
+  const done = () => {
+    setEditing(false)
+    void refresh()
+    onChange()
   }
-  for (const reading of readings) {
-    const v = reading.fields[field]
-    const at = Date.parse(reading.time) / 1000
-    if (typeof v === 'number') points.set(at, [points.get(at)?.[0] ?? null, v])
-  }
-  const times = [...points.keys()].sort((a, b) => a - b)
-  const pick = (which: 0 | 1) => times.map((at) => points.get(at)?.[which] ?? null)
   return (
-    <Chart
-      label={texts.devices.chart(field)}
-      times={times}
-      lines={[
-        { label: texts.devices.mean, values: pick(0), tone: 'second' },
-        { label: texts.devices.live, values: pick(1) },
-      ]}
-    />
+    <>
+      <div class="head">
+        <h1>{row?.name ?? id}</h1>
+        {row?.name !== undefined && row.name !== id && <span class="quiet">{id}</span>}
+        {operator && device && (
+          <button type="button" class="end" aria-expanded={editing} onClick={() => setEditing(!editing)}>
+            {texts.describe.open}
+          </button>
+        )}
+      </div>
+      {editing && device && <DescriptionForm device={device} onDone={done} />}
+    </>
+  )
+}
+
+interface FactParts {
+  readonly device: Described | undefined
+  readonly row: DeviceRow | undefined
+  readonly fields: Described['fields']
+}
+
+function Facts({ device, row, fields }: FactParts) {
+  const { received, source, readings, room } = texts.devices
+  return (
+    <section class="card facts">
+      <dl>
+        {Object.entries(fields).map(([field, v]) => (
+          <div key={field}>
+            <dt>{field}</dt>
+            <dd>
+              <b>{value(v)}</b> <span class="quiet">{row?.units?.[field]}</span>
+            </dd>
+          </div>
+        ))}
+      </dl>
+      {device && (
+        <p class="quiet">
+          {received} <When at={new Date(row?.received || device.received).toISOString()} /> · {source} {device.source} ·{' '}
+          {readings} {count(row?.readings ?? device.readings)}
+          {row?.room && ` · ${room} ${row.room}`}
+          {Object.entries(device.tags).map(([tag, text]) => ` · ${tag} ${text}`)}
+        </p>
+      )}
+    </section>
+  )
+}
+
+interface FieldParts {
+  readonly id: string
+  readonly field: string
+  readonly range: Range
+  readonly window: string | undefined
+  readonly unit: string | undefined
+  readonly news: readonly { readonly time: string; readonly fields: Readonly<Record<string, unknown>> }[]
+}
+
+function FieldCard({ id, field, range, window, unit, news }: FieldParts) {
+  const kept = useHistory({ device: id, field }, range)
+  const means = useHistory(window === undefined ? undefined : { device: id, field, window }, range)
+  return (
+    <section class="card">
+      <h2>
+        {field} <span class="quiet">{unit}</span>
+      </h2>
+      <FieldChart
+        label={texts.devices.chart(field)}
+        unit={unit}
+        range={range}
+        points={follow(pointsOf(kept), newsOf(news, field))}
+        window={window === undefined ? undefined : { name: window, points: pointsOf(means) }}
+      />
+    </section>
+  )
+}
+
+function newsOf(news: FieldParts['news'], field: string): Point[] {
+  return news.flatMap(({ time, fields }) => {
+    const v = Number(fields[field] ?? Number.NaN)
+    return Number.isNaN(v) ? [] : [{ at: Date.parse(time) / 1000, min: v, max: v, mean: v }]
+  })
+}
+
+function DeadLetters({ id }: { id: string }) {
+  const { data } = useLoaded(api.deadLetters, 10_000)
+  return (
+    <section class="card">
+      <h2>{texts.devices.deadLetters}</h2>
+      <Letters
+        letters={(data?.last ?? []).filter(({ topic }) => topic.split('/').includes(id))}
+        none={texts.devices.noDeadLetters}
+      />
+    </section>
   )
 }

@@ -9,11 +9,22 @@ import { Sparkline } from '../parts/sparkline.tsx'
 import { Values } from '../parts/values.tsx'
 import { Ago } from '../parts/when.tsx'
 
-/** px; as in the style sheet. */
-const ROW = 52
+/** Height of a row, rem; as in the style sheet. */
+const ROW = 3.25
+/** Rows drawn beyond the window's edge. */
 const SPARE = 6
 
-type Order = 'name' | 'silent'
+const collator = new Intl.Collator(undefined, { numeric: true })
+const nameOf = (row: DeviceRow) => row.name ?? row.id
+
+const ORDERS = {
+  name: (a: DeviceRow, b: DeviceRow) => collator.compare(nameOf(a), nameOf(b)),
+  /** Those without a room last. */
+  room: (a: DeviceRow, b: DeviceRow) =>
+    collator.compare(a.room ?? '\uffff', b.room ?? '\uffff') || collator.compare(nameOf(a), nameOf(b)),
+  silent: (a: DeviceRow, b: DeviceRow) => a.received - b.received,
+}
+type Order = keyof typeof ORDERS
 
 function useOrdered(filter: string, order: Order): readonly DeviceRow[] {
   const { devices, known } = useNews()
@@ -22,17 +33,14 @@ function useOrdered(filter: string, order: Order): readonly DeviceRow[] {
   const key = `${known} ${filter} ${order} ${order === 'silent' ? Math.floor(Date.now() / 5000) : ''}`
   if (kept.current.key !== key) {
     const wanted = filter.toLowerCase()
-    const rows = [...devices.values()].filter((row) => row.id.toLowerCase().includes(wanted))
-    rows.sort(order === 'name' ? byName : (a, b) => a.received - b.received)
-    kept.current = { key, rows }
+    const rows = [...devices.values()].filter((row) => matches(row, wanted))
+    kept.current = { key, rows: rows.sort(ORDERS[order]) }
   }
   return kept.current.rows
 }
 
-const collator = new Intl.Collator(undefined, { numeric: true })
-
-function byName(a: DeviceRow, b: DeviceRow): number {
-  return collator.compare(a.id, b.id)
+function matches({ id, name = '', room = '' }: DeviceRow, wanted: string): boolean {
+  return wanted === '' || [id, name, room].some((text) => text.toLowerCase().includes(wanted))
 }
 
 export function Devices() {
@@ -54,32 +62,25 @@ export function Devices() {
           value={filter}
           onInput={(event) => setFilter(event.currentTarget.value)}
         />
-        <button
-          type="button"
-          aria-pressed={order === 'silent'}
-          onClick={() => setOrder(order === 'silent' ? 'name' : 'silent')}
-        >
-          {texts.devices.silent}
-        </button>
         <span class="quiet" role="status">
           {shown}
         </span>
       </div>
       {rows.length === 0 && all > 0 && <p class="quiet">{texts.devices.none}</p>}
-      {rows.length > 0 && <List rows={rows} />}
+      {rows.length > 0 && <List rows={rows} order={order} onOrder={setOrder} />}
     </>
   )
 }
 
 /** Which rows the window shows. */
-function useView(rows: number) {
+function useView(rows: number, height: number) {
   const list = useRef<HTMLUListElement>(null)
   const [view, setView] = useState({ from: 0, to: 30 })
   useEffect(() => {
     const look = () => {
       const top = list.current?.getBoundingClientRect().top ?? 0
-      const from = Math.max(0, Math.floor(-top / ROW) - SPARE)
-      const to = from + Math.ceil(innerHeight / ROW) + 2 * SPARE
+      const from = Math.max(0, Math.floor(-top / height) - SPARE)
+      const to = from + Math.ceil(innerHeight / height) + 2 * SPARE
       setView((before) => (before.from === from && before.to === to ? before : { from, to }))
     }
     look()
@@ -89,47 +90,60 @@ function useView(rows: number) {
       removeEventListener('scroll', look)
       removeEventListener('resize', look)
     }
-  }, [])
+  }, [height])
   return { list, from: Math.min(view.from, rows), to: Math.min(view.to, rows) }
 }
 
-function List({ rows }: { rows: readonly DeviceRow[] }) {
-  const { list, from, to } = useView(rows.length)
+interface ListParts {
+  readonly rows: readonly DeviceRow[]
+  readonly order: Order
+  readonly onOrder: (order: Order) => void
+}
+
+function List({ rows, order, onOrder }: ListParts) {
+  const height = ROW * Number.parseFloat(getComputedStyle(document.documentElement).fontSize)
+  const { list, from, to } = useView(rows.length, height)
+  const heading = (by: Order, text: string) => (
+    <button type="button" aria-pressed={order === by} onClick={() => onOrder(by)}>
+      {text}
+      {order === by ? ' ↓' : ''}
+    </button>
+  )
   return (
     <div class="card devices">
-      <div class="device head" aria-hidden="true">
-        <span>{texts.devices.name}</span>
-        <span>{texts.devices.last}</span>
-        <span>{texts.devices.trend}</span>
-        <span>{texts.devices.silent}</span>
+      <div class="device heads small">
+        <span>
+          {heading('name', texts.devices.name)} <span class="quiet">·</span> {heading('room', texts.devices.room)}
+        </span>
+        <span class="quiet">{texts.devices.last}</span>
+        <span class="quiet">{texts.devices.trend}</span>
+        <span class="ago">{heading('silent', texts.devices.silent)}</span>
       </div>
-      <ul ref={list} class="rows" style={{ height: `${rows.length * ROW}px` }}>
+      <ul ref={list} class="rows" style={{ height: `${rows.length * height}px` }}>
         {rows.slice(from, to).map((row, i) => (
-          <Row key={row.id} row={row} index={from + i} of={rows.length} />
+          <Row key={row.id} row={row} index={from + i} of={rows.length} height={height} />
         ))}
       </ul>
     </div>
   )
 }
 
-function Row({ row, index, of }: { row: DeviceRow; index: number; of: number }) {
+function Row({ row, index, of, height }: { row: DeviceRow; index: number; of: number; height: number }) {
   return (
     <li
       class="device"
       aria-setsize={of}
       aria-posinset={index + 1}
-      style={{ transform: `translateY(${index * ROW}px)` }}
+      style={{ transform: `translateY(${index * height}px)` }}
     >
       <span class="name">
-        <a href={`#/devices/${encodeURIComponent(row.id)}`}>{row.name ?? row.id}</a>
-        {row.room && <span class="quiet"> {row.room}</span>}
+        <a class="one-line" href={`#/devices/${encodeURIComponent(row.id)}`}>
+          {nameOf(row)}
+        </a>
+        {row.room && <span class="quiet small one-line">{row.room}</span>}
       </span>
-      <span>
-        <Values fields={row.fields} units={row.units} />
-      </span>
-      <span>
-        <Sparkline values={row.trend} />
-      </span>
+      <Values fields={row.fields} units={row.units} />
+      <Sparkline values={row.trend} />
       <span class="quiet ago">
         <Ago at={row.received} />
       </span>

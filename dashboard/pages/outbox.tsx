@@ -1,16 +1,22 @@
 import { useRef, useState } from 'preact/hooks'
-import { api, type OutboxSink } from '../app/api.ts'
-import { bytes, count, rate, span } from '../app/format.ts'
+import { api, type OutboxSink, type OutboxStatus } from '../app/api.ts'
+import { bytes, count, rate, span as spanText } from '../app/format.ts'
 import { useNews } from '../app/live.ts'
 import { useLoaded } from '../app/load.ts'
+import { useOperator } from '../app/session.ts'
+import type { SinkFlow } from '../app/store.ts'
 import { texts } from '../app/texts.ts'
-import { Sparkline } from '../parts/sparkline.tsx'
+import { Chart } from '../parts/chart.tsx'
+import { spanOf } from '../parts/field-chart.tsx'
 import { Empty, Failure, Table } from '../parts/table.tsx'
-import { When } from '../parts/when.tsx'
+import { Ago, When } from '../parts/when.tsx'
+
+/** s */
+const CHARTED = 600
 
 export function Outbox() {
   const { flow } = useNews()
-  const { data, error, reload } = useLoaded(api.outbox, 2000)
+  const { data, error, reload } = useLoaded(api.outbox, 1000)
   return (
     <>
       <h1>{texts.pages.outbox}</h1>
@@ -21,41 +27,104 @@ export function Outbox() {
         </section>
       )}
       {data?.sinks.map((sink) => (
-        <Sink key={sink.name} sink={sink} waiting={flow.waiting.get(sink.name) ?? []} onChange={reload} />
+        <Sink key={sink.name} sink={sink} flow={flow.sinks.get(sink.name)} onChange={reload} />
       ))}
-      {data && (
-        <section class="card">
-          <h2>
-            {texts.outbox.classes}{' '}
-            <span class="quiet">
-              {bytes(data.bytes)} {texts.tiles.of(bytes(data.maxBytes))}
-            </span>
-          </h2>
-          <Table
-            label={texts.outbox.classes}
-            heads={[texts.outbox.class, `#${texts.outbox.bytes}`, `#${texts.outbox.records}`]}
-          >
-            {data.classes.map((one) => (
-              <tr key={one.class}>
-                <td>{one.class}</td>
-                <td class="number">{bytes(one.bytes)}</td>
-                <td class="number">{count(one.next - one.first)}</td>
-              </tr>
-            ))}
-          </Table>
-        </section>
-      )}
+      {data && <Kept outbox={data} />}
     </>
+  )
+}
+
+/** What is on disk, whoever it is for. */
+function Kept({ outbox }: { outbox: OutboxStatus }) {
+  const { classes, class: name, bytes: size, records, whenFull } = texts.outbox
+  return (
+    <section class="card">
+      <div class="head">
+        <h2>{classes}</h2>
+        <span class="quiet">
+          {bytes(outbox.bytes)} {texts.tiles.of(bytes(outbox.maxBytes))}
+        </span>
+      </div>
+      <Table label={classes} heads={[name, `#${records}`, `#${size}`, whenFull]}>
+        {outbox.classes.map((one) => (
+          <tr key={one.class}>
+            <td>{one.class}</td>
+            <td class="number">{count(one.next - one.first)}</td>
+            <td class="number">{bytes(one.bytes)}</td>
+            <td class={one.full ? 'bad' : 'quiet'}>{outbox.whenFull[one.class]}</td>
+          </tr>
+        ))}
+      </Table>
+    </section>
   )
 }
 
 interface SinkParts {
   readonly sink: OutboxSink
-  readonly waiting: readonly number[]
+  readonly flow: SinkFlow | undefined
   readonly onChange: () => void
 }
 
-function Sink({ sink, waiting, onChange }: SinkParts) {
+function Sink({ sink, flow, onChange }: SinkParts) {
+  const { name, state, error, retryAt, sent = 0, acked = 0, refused = 0 } = sink
+  return (
+    <section class="card" aria-label={name}>
+      <div class="head">
+        <h2>{name}</h2>
+        <span class={`tag ${state === 'connected' ? 'good' : 'warn'}`}>{state}</span>
+        {retryAt && (
+          <span class="quiet">
+            {texts.outbox.next} <When at={retryAt} />
+          </span>
+        )}
+        <Actions sink={sink} onChange={onChange} />
+      </div>
+      <Backlog sink={sink} />
+      {flow && <Charts flow={flow} />}
+      <p class="quiet small">
+        {texts.outbox.sent(count(sent))} · {texts.outbox.taken(count(acked))} · {texts.outbox.refused(count(refused))}
+        {error && <span class="warn"> · {error}</span>}
+      </p>
+    </section>
+  )
+}
+
+function Charts({ flow }: { flow: SinkFlow }) {
+  const span = spanOf(flow.times[0], CHARTED)
+  const { waitingChart, rateChart, in: into, out, waiting } = texts.outbox
+  return (
+    <div class="charts">
+      <div>
+        <h3 class="small quiet">{waitingChart}</h3>
+        <Chart
+          label={waitingChart}
+          times={flow.times}
+          fromZero
+          span={span}
+          lines={[{ label: waiting, values: flow.waiting }]}
+        />
+      </div>
+      <div>
+        <h3 class="small quiet">{rateChart}</h3>
+        <Chart
+          label={rateChart}
+          times={flow.times}
+          fromZero
+          span={span}
+          unit={texts.flow.perSecond}
+          lines={[
+            { label: into, values: flow.in },
+            { label: out, values: flow.out, tone: 'second' },
+          ]}
+        />
+      </div>
+    </div>
+  )
+}
+
+/** Trying at once, giving up what waits (asked twice), and taking a copy of it. */
+function Actions({ sink, onChange }: { sink: OutboxSink; onChange: () => void }) {
+  const operator = useOperator()
   const [said, say] = useState('')
   const dialog = useRef<HTMLDialogElement>(null)
   const records = sink.backlog.reduce((n, one) => n + one.records, 0)
@@ -71,66 +140,57 @@ function Sink({ sink, waiting, onChange }: SinkParts) {
     dialog.current?.close()
     void act(api.skip(sink.name).then(({ skipped }) => texts.outbox.skipped(count(skipped))))
   }
+  const { retry, skip: give, exportIt, retrying, skipAsk, skipYes, skipNo } = texts.outbox
   return (
-    <section class="card" aria-label={sink.name}>
-      <div class="line">
-        <h2>{sink.name}</h2>
-        <span class={`tag ${sink.state === 'connected' ? 'good' : 'warn'}`}>{sink.state}</span>
-        {sink.error && <span class="warn">{sink.error}</span>}
-        {sink.retryAt && (
-          <span class="quiet">
-            {texts.outbox.next} <When at={sink.retryAt} />
-          </span>
-        )}
-        <span class="actions">
-          <button type="button" onClick={() => void act(api.retry(sink.name).then(() => texts.outbox.retrying))}>
-            {texts.outbox.retry}
+    <span class="actions">
+      <span role="status" class="quiet">
+        {said}
+      </span>
+      {operator && (
+        <>
+          <button type="button" onClick={() => void act(api.retry(sink.name).then(() => retrying))}>
+            {retry}
           </button>
           <button type="button" disabled={records === 0} onClick={() => dialog.current?.showModal()}>
-            {texts.outbox.skip}
+            {give}
           </button>
-          <a class="button" href={api.exportUrl(sink.name)} download={`${sink.name}.ndjson`}>
-            {texts.outbox.exportIt}
-          </a>
-        </span>
-      </div>
-      <Backlog sink={sink} />
-      <p class="quiet history">{texts.outbox.history}</p>
-      <Sparkline values={waiting} fromZero />
-      <p class="quiet">
-        {texts.outbox.sent(count(sink.sent ?? 0))} · {texts.outbox.taken(count(sink.acked ?? 0))} ·{' '}
-        {texts.outbox.refused(count(sink.refused ?? 0))}
-        <span role="status"> {said}</span>
-      </p>
-      <dialog ref={dialog} aria-label={texts.outbox.skip}>
-        <p>{texts.outbox.skipAsk(count(records), sink.name)}</p>
+        </>
+      )}
+      <a class="button" href={api.exportUrl(sink.name)} download={`${sink.name}.ndjson`}>
+        {exportIt}
+      </a>
+      <dialog ref={dialog} aria-label={give}>
+        <p>{skipAsk(count(records), sink.name)}</p>
         <div class="actions">
           <button type="button" onClick={skip}>
-            {texts.outbox.skipYes}
+            {skipYes}
           </button>
           <button type="button" class="primary" onClick={() => dialog.current?.close()}>
-            {texts.outbox.skipNo}
+            {skipNo}
           </button>
         </div>
       </dialog>
-    </section>
+    </span>
   )
 }
 
 function Backlog({ sink }: { sink: OutboxSink }) {
   const { class: name, waiting, bytes: size, oldest, rate: taken, drain, acked } = texts.outbox
   return (
-    <Table label={sink.name} heads={[name, `#${waiting}`, `#${size}`, oldest, `#${taken}`, `#${drain}`, `#${acked}`]}>
+    <Table
+      label={sink.name}
+      heads={[name, `#${waiting}`, `#${size}`, `#${oldest}`, `#${taken}`, `#${drain}`, `#${acked}`]}
+    >
       {sink.backlog.map((one) => (
         <tr key={one.class}>
           <td>{one.class}</td>
           <td class="number">{count(one.records)}</td>
           <td class="number">{bytes(one.bytes)}</td>
-          <td>{one.oldest ? <When at={one.oldest} /> : <span class="quiet">–</span>}</td>
+          <td class="number">{one.oldest ? <Ago at={Date.parse(one.oldest)} /> : <span class="quiet">–</span>}</td>
           <td class="number">
             {rate(one.rate ?? 0)} {texts.flow.perSecond}
           </td>
-          <td class="number">{one.drainSeconds === undefined ? '–' : span(one.drainSeconds * 1000)}</td>
+          <td class="number">{one.drainSeconds === undefined ? '–' : spanText(one.drainSeconds * 1000)}</td>
           <td class="number">{one.acked === undefined ? '' : count(one.acked)}</td>
         </tr>
       ))}

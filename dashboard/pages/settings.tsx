@@ -72,7 +72,7 @@ function Config({ config }: { config: RunningConfig }) {
         {rows.map(([name, from]) => (
           <tr key={name}>
             <td>{name}</td>
-            <td class="wrap">
+            <td class="wide">
               <code>{value(at(config.values, name))}</code>
             </td>
             <td>

@@ -1,12 +1,15 @@
 /** The latest result of each key, sortable, and one of them as a chart over time. */
 import { useState } from 'preact/hooks'
-import { api } from '../app/api.ts'
-import { count, value } from '../app/format.ts'
-import { useNews } from '../app/live.ts'
+import { api, type WindowPage } from '../app/api.ts'
+import { count, statistic } from '../app/format.ts'
+import { follow, type Point, pointsOf, type Range, useHistory } from '../app/history.ts'
+import { state, useNews } from '../app/live.ts'
 import { useLoaded } from '../app/load.ts'
 import { type WindowResult, windowKey } from '../app/store.ts'
 import { texts } from '../app/texts.ts'
-import { Chart } from '../parts/chart.tsx'
+import { FieldChart } from '../parts/field-chart.tsx'
+import { keyText } from '../parts/key.tsx'
+import { RangeChoice } from '../parts/range-choice.tsx'
 import { SortableTable } from '../parts/sortable-table.tsx'
 import { Empty } from '../parts/table.tsx'
 import { When } from '../parts/when.tsx'
@@ -31,30 +34,47 @@ export function Windows() {
   return (
     <>
       <h1>{texts.pages.windows}</h1>
+      <Definitions definitions={definitions} chosen={chosen} onChoose={choose} />
       {lines.length === 0 && (
         <section class="card">
           <Empty title={texts.windows.none} hint={texts.windows.noneHint} />
         </section>
       )}
-      {line && <KeyChart line={line} results={windows.get(windowKey(line.result)) ?? []} />}
-      <div class="bar">
-        <select aria-label={texts.windows.definition} onChange={(event) => choose(event.currentTarget.value)}>
-          <option value="">{texts.windows.all}</option>
-          {definitions.map(({ name }) => (
-            <option key={name}>{name}</option>
-          ))}
-        </select>
-        {definitions
-          .filter(({ name }) => chosen === '' || name === chosen)
-          .map(({ name, kind, by, keys, emitted, late = 0 }) => (
-            <span key={name} class="quiet">
-              {name}: {kind} {texts.windows.by(by.join(', '))} · {texts.windows.keys(count(keys))} ·{' '}
-              {texts.windows.emitted(count(emitted))} · {texts.windows.late(count(late))}
-            </span>
-          ))}
-      </div>
-      {lines.length > 0 && <Results lines={lines} onShow={show} />}
+      {line && <KeyChart key={line.id} line={line} results={windows.get(windowKey(line.result)) ?? []} />}
+      {lines.length > 0 && <Results lines={lines} shown={line?.id} onShow={show} />}
     </>
+  )
+}
+
+interface DefinitionParts {
+  readonly definitions: WindowPage['definitions']
+  readonly chosen: string
+  readonly onChoose: (name: string) => void
+}
+
+/** One tile per window; choosing one shows its results alone. */
+function Definitions({ definitions, chosen, onChoose }: DefinitionParts) {
+  const { by: byText, keys: keysText, emitted: emittedText, late: lateText } = texts.windows
+  return (
+    <div class="tiles">
+      {definitions.map(({ name, kind, by, keys, emitted, late = 0 }) => (
+        <button
+          key={name}
+          type="button"
+          class="card tile"
+          aria-pressed={name === chosen}
+          onClick={() => onChoose(name === chosen ? '' : name)}
+        >
+          <b class="one-line">{name}</b>
+          <span class="quiet">
+            {kind} {byText(by.join(', ') || texts.windows.all)}
+          </span>
+          <span class="quiet">
+            {keysText(count(keys))} · {emittedText(count(emitted))} · {lateText(count(late))}
+          </span>
+        </button>
+      ))}
+    </div>
   )
 }
 
@@ -69,12 +89,15 @@ function linesOf(windows: ReadonlyMap<string, readonly WindowResult[]>, chosen: 
   return lines
 }
 
-function keyText(result: WindowResult): string {
-  return Object.values(result.key).join(' · ')
+interface ResultParts {
+  readonly lines: readonly Line[]
+  readonly shown: string | undefined
+  readonly onShow: (id: string) => void
 }
 
-function Results({ lines, onShow }: { lines: readonly Line[]; onShow: (id: string) => void }) {
-  const { key, field, end, count: n, mean, min, max, stddev, show } = texts.windows
+function Results({ lines, shown, onShow }: ResultParts) {
+  const { key, field, definition, end, count: n, mean, min, max, stddev, show } = texts.windows
+  const keyOf = ({ result }: Line) => keyText(result.key) || texts.windows.all
   const number = (name: string) => (line: Line) => Number(line.statistics[name] ?? Number.NaN)
   return (
     <section class="card">
@@ -84,18 +107,28 @@ function Results({ lines, onShow }: { lines: readonly Line[]; onShow: (id: strin
         most={MAX_ROWS}
         id={(line) => line.id}
         columns={[
-          { head: key, sort: (line) => keyText(line.result), cell: (line) => keyText(line.result) },
+          { head: key, sort: (line) => keyOf(line), cell: (line) => keyOf(line) },
           { head: field, sort: (line) => line.field, cell: (line) => line.field },
+          {
+            head: definition,
+            sort: ({ result }) => result.window,
+            cell: ({ result }) => <span class="name">{result.window}</span>,
+          },
           {
             head: mean,
             number: true,
             sort: number('mean'),
             cell: ({ statistics }) => <Mean statistics={statistics} />,
           },
-          { head: min, number: true, sort: number('min'), cell: ({ statistics }) => text(statistics.min) },
-          { head: max, number: true, sort: number('max'), cell: ({ statistics }) => text(statistics.max) },
-          { head: stddev, number: true, sort: number('stddev'), cell: ({ statistics }) => text(statistics.stddev) },
-          { head: n, number: true, sort: number('count'), cell: ({ statistics }) => text(statistics.count) },
+          { head: min, number: true, sort: number('min'), cell: ({ statistics }) => statistic(statistics.min) },
+          { head: max, number: true, sort: number('max'), cell: ({ statistics }) => statistic(statistics.max) },
+          {
+            head: stddev,
+            number: true,
+            sort: number('stddev'),
+            cell: ({ statistics }) => statistic(statistics.stddev),
+          },
+          { head: n, number: true, sort: number('count'), cell: ({ statistics }) => statistic(statistics.count) },
           {
             head: end,
             sort: ({ result }) => result.end,
@@ -113,7 +146,8 @@ function Results({ lines, onShow }: { lines: readonly Line[]; onShow: (id: strin
                 <button
                   type="button"
                   class="plain"
-                  aria-label={`${show}: ${keyText(line.result)} ${line.field}`}
+                  aria-pressed={line.id === shown}
+                  aria-label={`${show}: ${keyOf(line)} ${line.field}`}
                   onClick={() => {
                     onShow(line.id)
                     scrollTo({ top: 0 })
@@ -129,39 +163,42 @@ function Results({ lines, onShow }: { lines: readonly Line[]; onShow: (id: strin
   )
 }
 
-function text(of: unknown): string {
-  return of === undefined ? '–' : value(of)
-}
-
 /** The mean, or of a text field how often each value came. */
 function Mean({ statistics }: { statistics: Readonly<Record<string, unknown>> }) {
   const { mean, values } = statistics
-  if (typeof mean === 'number') return <b>{value(mean)}</b>
+  if (typeof mean === 'number') return <b>{statistic(mean)}</b>
   const entries = Object.entries((values ?? {}) as Record<string, number>)
   return <>{entries.map(([name, n]) => `${name} ×${count(n)}`).join(', ')}</>
 }
 
 function KeyChart({ line, results }: { line: Line; results: readonly WindowResult[] }) {
   const { field, result } = line
-  const pick = (name: string) =>
-    results.map((one) => {
-      const found = one.fields[field]?.[name]
-      return typeof found === 'number' ? found : null
-    })
-  const title = texts.windows.chart(field, keyText(result))
+  const [range, setRange] = useState<Range>('15m')
+  const kept = useHistory({ window: result.window, key: JSON.stringify(result.key), field }, range)
+  const title = texts.windows.chart(field, keyText(result.key))
   return (
     <section class="card">
-      <h2>{title}</h2>
-      <Chart
+      <div class="head">
+        <h2>{title}</h2>
+        <span class="quiet">{result.window}</span>
+        <span class="end">
+          <RangeChoice range={range} onChange={setRange} />
+        </span>
+      </div>
+      <FieldChart
         label={title}
-        times={results.map((one) => Date.parse(one.end) / 1000)}
-        band
-        lines={[
-          { label: texts.windows.max, values: pick('max'), tone: 'soft' },
-          { label: texts.windows.min, values: pick('min'), tone: 'soft' },
-          { label: texts.windows.mean, values: pick('mean') },
-        ]}
+        unit={state.devices.get(result.key.device ?? '')?.units?.[field]}
+        range={range}
+        points={follow(pointsOf(kept), newsOf(results, field))}
       />
     </section>
   )
+}
+
+function newsOf(results: readonly WindowResult[], field: string): Point[] {
+  return results.flatMap(({ start, fields }) => {
+    const { mean, min = mean, max = mean } = fields[field] ?? {}
+    if (typeof mean !== 'number') return []
+    return [{ at: Date.parse(start) / 1000, min: Number(min), max: Number(max), mean }]
+  })
 }

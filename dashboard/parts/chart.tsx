@@ -1,11 +1,12 @@
 import { useEffect, useRef } from 'preact/hooks'
 import uPlot from 'uplot'
+import { statistic, tick, time } from '../app/format.ts'
 import { texts } from '../app/texts.ts'
 
 export interface Line {
   readonly label: string
   readonly values: readonly (number | null)[]
-  /** Which colour of the style sheet. */
+  /** Which colour of the style sheet; soft ones are edges of a band. */
   readonly tone?: 'main' | 'soft' | 'second'
 }
 
@@ -14,14 +15,20 @@ interface ChartParts {
   /** Seconds since the epoch, ascending. */
   readonly times: readonly number[]
   readonly lines: readonly Line[]
+  readonly unit?: string | undefined
   /** Fills between the first two lines, e.g. max and min. */
   readonly band?: boolean
+  /** The axis begins at zero, as for counts. */
+  readonly fromZero?: boolean
+  /** What the time axis spans, seconds since the epoch; by default from the first point to the last. */
+  readonly span?: readonly [number, number] | undefined
 }
 
-const HEIGHT = 190
+/** Of the plot with its axis, rem; the legend comes below. */
+const HEIGHT = 11
 
-/** A chart over time that grows with its container. */
-export function Chart({ label, times, lines, band = false }: ChartParts) {
+/** A chart over time that grows with its container. Below it stand the values at the cursor. */
+export function Chart({ label, times, lines, unit = '', band = false, fromZero = false, span }: ChartParts) {
   const box = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot>(undefined)
   const shape = lines.map((line) => `${line.label} ${line.tone}`).join()
@@ -29,9 +36,10 @@ export function Chart({ label, times, lines, band = false }: ChartParts) {
   useEffect(() => {
     const element = box.current
     if (!element) return
-    const made = build(element, lines, band)
+    const height = HEIGHT * Number.parseFloat(getComputedStyle(document.documentElement).fontSize)
+    const made = build(element, lines, { band, unit, fromZero, height })
     plot.current = made
-    const observer = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: HEIGHT }))
+    const observer = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height }))
     observer.observe(element)
     const scheme = matchMedia('(prefers-color-scheme: dark)')
     const redraw = () => made.redraw()
@@ -41,39 +49,61 @@ export function Chart({ label, times, lines, band = false }: ChartParts) {
       observer.disconnect()
       made.destroy()
     }
-  }, [shape, band])
-  useEffect(() => plot.current?.setData([[...times], ...lines.map((line) => [...line.values])]))
-  const last = lines.map((line) => `${line.label} ${line.values.findLast((one) => one !== null) ?? '–'}`).join(', ')
+  }, [shape, band, unit])
+  useEffect(() => {
+    const made = plot.current
+    if (!made) return
+    made.setData([[...times], ...lines.map((line) => [...line.values])], span === undefined)
+    if (span) made.setScale('x', { min: span[0], max: span[1] })
+  }, [shape, times.length, times[0], times.at(-1), lines[0]?.values.at(-1), span?.[0]])
+  const last = lines.map((line) => `${line.label} ${line.values.findLast((one) => one !== null) ?? '–'} ${unit}`)
   return (
     <figure class={times.length < 2 ? 'chart bare' : 'chart'}>
-      <div ref={box} class="plot" role="img" aria-label={`${label}: ${last}`} />
-      {times.length < 2 && <p class="quiet waiting">{texts.chart.noData}</p>}
+      <div ref={box} class="plot" role="img" aria-label={`${label}: ${last.join(', ')}`} />
+      {times.length < 2 && <p class="quiet none">{texts.chart.noData}</p>}
     </figure>
   )
 }
 
-function build(element: HTMLElement, lines: readonly Line[], band: boolean): uPlot {
+interface Style {
+  readonly band: boolean
+  readonly unit: string
+  readonly fromZero: boolean
+  /** px */
+  readonly height: number
+}
+
+function build(element: HTMLElement, lines: readonly Line[], { band, unit, fromZero, height }: Style): uPlot {
   const colour = (name: string) => () => getComputedStyle(document.documentElement).getPropertyValue(name)
-  const axis = { stroke: colour('--quiet'), grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false } }
+  const font = `${Math.round(height / 15)}px ${getComputedStyle(document.body).fontFamily}`
+  const axis = { stroke: colour('--quiet'), font, ticks: { show: false }, gap: 6 }
+  const grid = { stroke: colour('--line'), width: 1 }
   return new uPlot(
     {
       width: element.clientWidth,
-      height: HEIGHT,
-      legend: { show: false },
+      height,
       cursor: { y: false, points: { size: 6 } },
-      padding: [10, 8, 0, 0],
+      padding: [8, 8, 0, 0],
+      ...(fromZero ? { scales: { y: { range: (_, __, max) => [0, Math.max(1, max * 1.1)] } } } : {}),
       axes: [
-        { ...axis, grid: { show: false } },
-        { ...axis, size: 56 },
+        {
+          ...axis,
+          grid: { show: false },
+          space: 70,
+          size: height / 6,
+          values: (_, at, __, ___, step) => tick(at, step),
+        },
+        { ...axis, grid, size: height / 3.2 },
       ],
       series: [
-        {},
+        { label: texts.chart.time, value: (_, at) => (at ? time(new Date(at * 1000).toISOString()) : '–') },
         ...lines.map(({ label, tone = 'main' }) => ({
           label,
           stroke: colour(`--chart-${tone}`),
           width: tone === 'soft' ? 0 : 1.75,
-          points: { show: tone === 'second', size: 5, fill: colour(`--chart-${tone}`) },
+          points: { show: false },
           spanGaps: true,
+          value: (_: uPlot, at: number | null) => (at === null ? '–' : `${statistic(at)} ${unit}`),
         })),
       ],
       ...(band ? { bands: [{ series: [1, 2] as [number, number], fill: colour('--chart-band') }] } : {}),

@@ -1,38 +1,52 @@
-/** What a device can be told, as switches, sliders, buttons and shutters made of its declared commands. */
-import { useId, useState } from 'preact/hooks'
-import { api, type CommandStatus, type DeclaredArgument, type DeclaredCommand, type Described } from '../app/api.ts'
+/** What a device can be told: a line per declared command, with what became of the last one. */
+import type { ComponentChildren } from 'preact'
+import { useState } from 'preact/hooks'
+import { api, type CommandStatus, type DeclaredCommand, type Described } from '../app/api.ts'
 import { changed, useNews } from '../app/live.ts'
+import { useOperator } from '../app/session.ts'
 import { takeCommand } from '../app/store.ts'
+import { ArgumentForm } from './argument-form.tsx'
 import { StateTag } from './command-table.tsx'
+import { Choice, Pane, Shutter, type Single, Slider, Switch } from './widgets.tsx'
 
 export interface Target extends Pick<Described, 'id' | 'fields'> {
   readonly commands?: Described['commands'] | undefined
 }
 
+export type Send = (args?: Readonly<Record<string, unknown>>) => void
+
+/** An outcome is news for so long, ms. */
+const NEWS = 10 * 60_000
+
 export function declared(device: Target): readonly (readonly [string, DeclaredCommand])[] {
   return Object.entries(device.commands ?? {})
 }
 
-interface ControlParts {
-  readonly device: Target
-  readonly name: string
-  readonly command: DeclaredCommand
-}
-
-type Send = (args?: Readonly<Record<string, unknown>>) => void
-
-export function Controls({ device }: { device: Target }) {
+/** @param title stands on the first line */
+export function Controls({ device, title }: { device: Target; title?: ComponentChildren }) {
+  const commands = declared(device)
+  const [first] = commands
+  const apart = title !== undefined && first !== undefined && widgetOf(first[1]).tall
   return (
-    <div class="controls">
-      {declared(device).map(([name, command]) => (
-        <One key={name} device={device} name={name} command={command} />
+    <>
+      {apart && title}
+      {commands.map(([name, command], i) => (
+        <One key={name} device={device} name={name} command={command} title={i === 0 && !apart ? title : undefined} />
       ))}
-    </div>
+    </>
   )
 }
 
-function One({ device, name, command }: ControlParts) {
+interface OneParts {
+  readonly device: Target
+  readonly name: string
+  readonly command: DeclaredCommand
+  readonly title: ComponentChildren
+}
+
+function One({ device, name, command, title }: OneParts) {
   const state = useNews()
+  const operator = useOperator()
   const [error, setError] = useState('')
   const send: Send = (args) => {
     setError('')
@@ -45,13 +59,28 @@ function One({ device, name, command }: ControlParts) {
     )
   }
   const last = latest(state.commands.values(), device.id, name)
+  const { Widget, tall } = widgetOf(command)
+  const label = command.name ?? name
+  const [arg = '', declaration = { type: 'boolean' as const }] = Object.entries(command.args ?? {})[0] ?? []
+  const now = told(last, arg, device)
+  const parts = { send, label, arg, declaration, now, disabled: !operator, command, device }
   return (
-    <div class="control">
-      <Widget device={device} name={name} command={command} send={send} last={last} />
-      <span class="outcome" role="status">
-        {error ? <span class="bad">{error}</span> : last && <StateTag command={last} />}
+    <div class={`control ${tall ? 'tall' : ''}`}>
+      <span class="one-line">{title ?? label}</span>
+      <Outcome error={error} last={last} />
+      <span class="widget">
+        <Widget {...parts} />
       </span>
     </div>
+  )
+}
+
+function Outcome({ error, last }: { error: string; last: CommandStatus | undefined }) {
+  const fresh = last && Date.now() - Date.parse(last.time) < NEWS
+  return (
+    <span class="outcome one-line" role="status" title={error || last?.reason}>
+      {error ? <span class="bad">{error}</span> : fresh && <StateTag command={last} />}
+    </span>
   )
 }
 
@@ -62,154 +91,52 @@ function latest(commands: Iterable<CommandStatus>, device: string, name: string)
   return last
 }
 
-interface WidgetParts extends ControlParts {
-  readonly send: Send
-  readonly last: CommandStatus | undefined
-}
-
-function Widget(parts: WidgetParts) {
-  const { command, name, send } = parts
-  const args = Object.entries(command.args ?? {})
-  const [only] = args
-  const label = command.name ?? name
-  if (args.length === 0)
-    return (
-      <button type="button" onClick={() => send()}>
-        {label}
-      </button>
-    )
-  if (args.length === 1 && only) {
-    const [arg, { type, oneOf }] = only
-    const given = { ...parts, label, arg, declaration: only[1] }
-    if (type === 'boolean') return <Switch {...given} />
-    if (type === 'number' && command.kind !== 'button' && only[1].max !== undefined) return <Slider {...given} />
-    if (type === 'text' && oneOf) return <Choice {...given} options={oneOf} />
-  }
-  return <Form label={label} args={args} send={send} />
-}
-
-interface Single extends WidgetParts {
-  readonly label: string
-  readonly arg: string
-  readonly declaration: DeclaredArgument
-}
-
 /** What the device was told last, or says itself in a field of the argument's name. */
-function told({ last, arg, device }: Single): unknown {
+function told(last: CommandStatus | undefined, arg: string, device: Target): unknown {
+  const open = last && (last.state === 'accepted' || last.state === 'sent')
+  const args = last?.args as Record<string, unknown> | undefined
   const refused = last && ['failed', 'rejected', 'expired'].includes(last.state)
-  const args = refused ? undefined : (last?.args as Record<string, unknown> | undefined)
-  return args?.[arg] ?? device.fields[arg]
+  if (open) return args?.[arg] ?? device.fields[arg]
+  return device.fields[arg] ?? (refused ? undefined : args?.[arg])
 }
 
-function Switch(parts: Single) {
-  const on = told(parts) === true
+export interface WidgetParts extends Single {
+  readonly command: DeclaredCommand
+  readonly device: Target
+}
+
+/** Which control a command gets, by its arguments and kind; tall ones have a line of their own. */
+function widgetOf(command: DeclaredCommand): { Widget: (parts: WidgetParts) => ComponentChildren; tall: boolean } {
+  const args = Object.values(command.args ?? {})
+  const [only] = args
+  if (only === undefined) return { Widget: Press, tall: false }
+  if (args.length > 1) return { Widget: Form, tall: true }
+  if (only.type === 'boolean') return { Widget: Switch, tall: false }
+  if (only.type === 'number' && command.kind !== 'button' && only.max !== undefined)
+    return { Widget: Slider, tall: true }
+  if (only.type === 'text' && only.oneOf) return { Widget: command.kind === 'shutter' ? Shutters : Choice, tall: false }
+  return { Widget: Form, tall: true }
+}
+
+function Press({ label, send, disabled }: WidgetParts) {
   return (
-    <button
-      type="button"
-      class="switch"
-      role="switch"
-      aria-checked={on}
-      onClick={() => parts.send({ [parts.arg]: !on })}
-    >
-      <span class="track" aria-hidden="true" />
-      {parts.label}
+    <button type="button" disabled={disabled} onClick={() => send()}>
+      {label}
     </button>
   )
 }
 
-function Slider(parts: Single) {
-  const { min = 0, max = 100, unit = '' } = parts.declaration
-  const known = Number(told(parts) ?? min)
-  const [held, setHeld] = useState<number>()
-  const shown = held ?? known
-  const settle = (value: number) => {
-    setHeld(undefined)
-    parts.send({ [parts.arg]: value })
-  }
-  return (
-    <label class="slider">
-      <span>
-        {parts.label}{' '}
-        <b>
-          {shown} {unit}
-        </b>
-      </span>
-      <input
-        type="range"
-        min={min}
-        max={max}
-        step={max - min <= 2 ? 0.01 : 1}
-        value={shown}
-        onInput={(event) => setHeld(event.currentTarget.valueAsNumber)}
-        onChange={(event) => settle(event.currentTarget.valueAsNumber)}
-      />
-    </label>
-  )
+function Form({ label, command, send, disabled }: WidgetParts) {
+  return <ArgumentForm label={label} args={Object.entries(command.args ?? {})} send={send} disabled={disabled} />
 }
 
-function Choice(parts: Single & { options: readonly string[] }) {
-  const now = told(parts)
+/** With how far it is closed, where the device says so. */
+function Shutters(parts: WidgetParts) {
+  const { position } = parts.device.fields
   return (
-    <fieldset class="choice">
-      <legend>{parts.label}</legend>
-      {parts.options.map((option) => (
-        <button
-          key={option}
-          type="button"
-          aria-pressed={option === now}
-          onClick={() => parts.send({ [parts.arg]: option })}
-        >
-          {option}
-        </button>
-      ))}
-    </fieldset>
-  )
-}
-
-interface FormParts {
-  readonly label: string
-  readonly args: readonly (readonly [string, DeclaredArgument])[]
-  readonly send: Send
-}
-
-function Form({ label, args, send }: FormParts) {
-  const id = useId()
-  const submit = (event: SubmitEvent) => {
-    event.preventDefault()
-    const data = new FormData(event.currentTarget as HTMLFormElement)
-    const given = args.flatMap(([name, { type }]): [string, unknown][] => {
-      const text = String(data.get(name) ?? '')
-      if (type === 'boolean') return [[name, data.has(name)]]
-      return text === '' ? [] : [[name, type === 'number' ? Number(text) : text]]
-    })
-    send(Object.fromEntries(given))
-  }
-  return (
-    <form class="arguments" onSubmit={submit}>
-      {args.map(([name, argument]) => (
-        <div key={name}>
-          <label for={`${id}-${name}`}>
-            {name} {argument.unit && <span class="quiet">{argument.unit}</span>}
-          </label>
-          <Argument id={`${id}-${name}`} name={name} argument={argument} />
-        </div>
-      ))}
-      <button type="submit">{label}</button>
-    </form>
-  )
-}
-
-function Argument({ id, name, argument }: { id: string; name: string; argument: DeclaredArgument }) {
-  const { type, min, max, oneOf, optional } = argument
-  if (type === 'boolean') return <input id={id} type="checkbox" name={name} />
-  if (type === 'number')
-    return <input id={id} type="number" name={name} min={min} max={max} step="any" required={!optional} />
-  if (!oneOf) return <input id={id} type="text" name={name} required={!optional} />
-  return (
-    <select id={id} name={name}>
-      {oneOf.map((option) => (
-        <option key={option}>{option}</option>
-      ))}
-    </select>
+    <>
+      {typeof position === 'number' && <Pane open={position} />}
+      <Shutter {...parts} />
+    </>
   )
 }

@@ -19,7 +19,7 @@ export function Letters({ letters, none }: { letters: DeadLetterPage['last']; no
             <span class="tag warn">{letter.reason}</span> <span class="quiet">{letter.message}</span>
           </td>
           <td>{letter.topic}</td>
-          <td class="payload">
+          <td class="wide">
             <code>{letter.payload}</code>
           </td>
           <td class="number">{bytes(letter.size)}</td>

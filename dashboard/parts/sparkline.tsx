@@ -1,9 +1,16 @@
+interface SparkParts {
+  readonly values: readonly number[]
+  readonly fromZero?: boolean
+  readonly tone?: '' | 'warn'
+}
+
 /** A small line without axes; the numbers stand beside it. */
-export function Sparkline({ values, fromZero = false }: { values: readonly number[]; fromZero?: boolean }) {
+export function Sparkline({ values, fromZero = false, tone = '' }: SparkParts) {
+  const path = values.length > 1 ? line(values, fromZero) : ''
   return (
-    <svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true">
-      {values.length > 1 && fromZero && <path class="area" d={`${line(values, true)}L100 24L0 24Z`} />}
-      {values.length > 1 && <path d={line(values, fromZero)} />}
+    <svg class={`spark ${tone}`} viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true">
+      {path !== '' && fromZero && <path class="area" d={`${path}L100 24L0 24Z`} />}
+      {path !== '' && <path d={path} />}
     </svg>
   )
 }
@@ -20,7 +27,7 @@ function line(values: readonly number[], fromZero: boolean): string {
   let path = ''
   for (let i = 0; i < values.length; i++) {
     const x = ((i * 100) / (values.length - 1)).toFixed(1)
-    const y = flat ? 12 : 22 - (((values[i] ?? low) - low) * 20) / height
+    const y = flat ? 12 : 23 - (((values[i] ?? low) - low) * 20) / height
     path += `${i === 0 ? 'M' : 'L'}${x} ${y.toFixed(1)}`
   }
   return path

@@ -12,8 +12,10 @@ export function Tile({ title, value, note, href, state, share }: TileParts) {
   return (
     <a class={`card tile ${state ?? ''}`} href={href}>
       <span class="quiet">{title}</span>
-      <b>{value}</b>
-      <span class="quiet">{note || '\u00a0'}</span>
+      <b class="one-line">{value}</b>
+      <span class="quiet one-line" title={note}>
+        {note || '\u00a0'}
+      </span>
       {share !== undefined && <meter min={0} max={1} value={share} aria-label={title} />}
     </a>
   )

@@ -76,13 +76,13 @@ function weather(): Thing {
       name: 'Weather station',
       room: 'Garden',
       kind: 'weather',
-      units: { temperature: '°C', wind: 'm/s', light: 'lx' },
+      units: { temperature: '°C', humidity: '%', wind: 'm/s' },
     },
     every: 1000,
     read: (s) => ({
       temperature: round(11 + 2.5 * wave(s, 300, 1), 1),
+      humidity: round(72 + 6 * wave(s, 260, 2), 1),
       wind: round(Math.max(0, 3.5 + 2 * wave(s, 34, 0) + 1.4 * wave(s, 5, 1)), 1),
-      light: Math.round(9000 + 6000 * wave(s, 260, 2)),
     }),
   }
 }

@@ -1,0 +1,12 @@
+/** Who looks at the page, and what they may do. */
+import { createContext } from 'preact'
+import { useContext } from 'preact/hooks'
+import type { Session } from './api.ts'
+
+export const SessionContext = createContext<Session>({ needed: false, signedIn: false })
+
+/** Whether who looks may also act. Without a token there are no roles: whoever is on this machine may. */
+export function useOperator(): boolean {
+  const { role } = useContext(SessionContext)
+  return role !== 'viewer'
+}
