@@ -9,7 +9,13 @@ const params = z.object({ id: z.string() })
 export function alertRoutes(app: App, { api }: AppParts): void {
   app.get(
     '/api/alerts',
-    { schema: { tags: ['alerts'], summary: 'Alerts that are raised, and what alerts did last', response: { 200: schemas.alertList } } },
+    {
+      schema: {
+        tags: ['alerts'],
+        summary: 'Alerts that are raised, and what alerts did last',
+        response: { 200: schemas.alertList },
+      },
+    },
     async () => ({ alerts: api.alerts(), history: api.alertHistory() }),
   )
 
