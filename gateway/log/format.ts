@@ -7,7 +7,8 @@
  *                    0000000000004711-1.seg    begun again after trouble: replaces the one above from 4711 on
  *                    0000000000000815.seg.corrupt   quarantined, never read
  *
- *   segment          header | frame | frame | …          a frame for each group commit (more when it is large)
+ *   segment          header | frame | frame | … | 0 0 0   a frame for each group commit (more when it is large);
+ *                                                     zeros may follow while it grows, and after a crash
  *
  *   segment header   0          8         9       10    12           28         36        44      48
  *                    "SLUICELG" | version | flags | 0 0 | identity 16 | first u64 | time u64 | crc32 of the above

@@ -35,11 +35,17 @@
  * recover from fsync failures?" (USENIX ATC 2020).
  */
 import type { Clock } from '../clock.ts'
+import { type Damage, oncePerPlace, type Torn } from './damage.ts'
 import type { Files } from './files.ts'
-import { batchOf, readLog } from './reader.ts'
+import { type Batch, batchOf, type ReadOptions, readLog } from './reader.ts'
 import { recover } from './recovery.ts'
-import { createRetention } from './retention.ts'
-import { Writer } from './writer.ts'
+import { createRetention, type Dropped, type Retention } from './retention.ts'
+import { type Trouble, Writer } from './writer.ts'
+
+export type { Damage, Torn } from './damage.ts'
+export type { Batch, ReadOptions } from './reader.ts'
+export type { Dropped, Retention } from './retention.ts'
+export type { Trouble } from './writer.ts'
 
 export interface LogOptions {
   readonly directory: string
@@ -67,71 +73,6 @@ export interface LogOptions {
   readonly onTrouble?: (trouble: Trouble | null) => void
   /** Called once for each damaged stretch, when it is come across. */
   readonly onDamage?: (damage: Damage) => void
-}
-
-/** Why commits fail. */
-export interface Trouble {
-  /** The system's: ENOSPC, EIO, EROFS, ENOENT … */
-  readonly code: string
-  readonly message: string
-  /** Wall clock when it began, ms since the epoch. */
-  readonly since: number
-  readonly attempts: number
-}
-
-/** Bytes that are not what was written. */
-export interface Damage {
-  readonly file: string
-  readonly offset: number
-  readonly bytes: number
-  /** Numbers lost with it, if any. */
-  readonly firstLost?: number
-  readonly lastLost?: number
-}
-
-/** What recovery cut off: a commit that was not finished. */
-export interface Torn {
-  readonly file: string
-  readonly offset: number
-  readonly bytes: number
-}
-
-/** Some records in a row. */
-export interface Batch {
-  /** Number of the first. */
-  readonly first: number
-  readonly count: number
-  /** Wall clock when the first record of their frame came, ms since the epoch. */
-  readonly time: number
-  /** Numbers right before `first` that were asked for and are not kept: deleted or damaged. */
-  readonly skipped: number
-  /** Record i is body[bounds[2i], bounds[2i + 1]). Memory of its own: it stays valid as long as it is held. */
-  readonly body: Buffer
-  readonly bounds: Uint32Array
-}
-
-export interface ReadOptions {
-  /** Waits for more at the end, until aborted. */
-  readonly follow?: AbortSignal
-}
-
-export interface Dropped {
-  readonly first: number
-  readonly last: number
-  readonly count: number
-  readonly bytes: number
-  /** Wall clock from the first record to the segment after the last, ms since the epoch. */
-  readonly from: number
-  readonly to: number
-}
-
-export interface Retention {
-  /** Drop while the log is larger, bytes. */
-  readonly maxBytes?: number
-  /** Drop what is older, ms. */
-  readonly maxAge?: number
-  /** Nothing at or above this number. */
-  readonly keepFrom?: number
 }
 
 export interface Log {
@@ -209,11 +150,10 @@ export async function openLog(options: LogOptions): Promise<Log> {
   const recovered = await recover({ directory, files, floor: options.floor ?? 1, damaged })
   const { identity, segments } = recovered
   const writer = new Writer({
+    ...recovered,
     directory,
     files,
     clock,
-    identity,
-    segments,
     segmentBytes: options.segmentBytes ?? 8 * MB,
     compress: options.compress ?? false,
     interval: commit.interval ?? 20,
@@ -222,13 +162,6 @@ export async function openLog(options: LogOptions): Promise<Log> {
     lazy: options.sync === 'interval',
     maxBuffer: options.maxBuffer ?? 16 * MB,
     onTrouble,
-    next: recovered.next,
-    mark: recovered.mark,
-    markedTo: recovered.markedTo,
-    identityKept: recovered.identityKept,
-    named: recovered.named,
-    unsure: recovered.unsure,
-    soundTo: recovered.torn?.offset ?? Infinity,
   })
   await writer.open()
   const undecided = recovered.unsure.filter(({ head }) => head.first + head.count - 1 > writer.durable)
@@ -242,6 +175,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
     limit: () => writer.durable,
     changed: (signal: AbortSignal) => writer.durableBeyond(writer.durable, signal),
   }
+  const { pending, tail, listeners } = writer
   return {
     epoch: identity.epoch,
     torn: recovered.torn,
@@ -249,7 +183,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
       return segments.oldest?.first ?? writer.durable + 1
     },
     get next() {
-      return writer.next
+      return pending.next
     },
     get durable() {
       return writer.durable
@@ -267,10 +201,10 @@ export async function openLog(options: LogOptions): Promise<Log> {
       return segments.bytes
     },
     get pendingBytes() {
-      return writer.pendingBytes
+      return pending.bytes
     },
     get roomy() {
-      return writer.roomy
+      return pending.roomy
     },
     get oldestTime() {
       return segments.oldest?.time
@@ -279,44 +213,33 @@ export async function openLog(options: LogOptions): Promise<Log> {
       return writer.trouble
     },
     get bytesWritten() {
-      return writer.bytesWritten
+      return tail.bytesWritten
     },
     get syncs() {
-      return writer.syncs
+      return tail.syncs
     },
     get buffer() {
-      return writer.buffer
+      return pending.buffer
     },
     reserve: (length, lazy = false) => writer.reserve(length, lazy),
     append(record, lazy = false) {
-      const number = writer.next
+      const number = pending.next
       const at = writer.reserve(record.length, lazy)
       if (at < 0) return -1
-      writer.buffer.set(record, at)
+      pending.buffer.set(record, at)
       return number
     },
-    mark: (value) => writer.mark(value),
+    mark: (value) => pending.setMark(value),
     urgent: () => writer.urgent(),
     flush: () => writer.flush(),
-    onDurable: (listener) => void writer.durableListeners.push(listener),
-    onWritten: (listener) => void writer.writtenListeners.push(listener),
-    onRoom: (listener) => void writer.roomListeners.push(listener),
+    onDurable: (listener) => void listeners.durable.push(listener),
+    onWritten: (listener) => void listeners.written.push(listener),
+    onRoom: (listener) => void listeners.room.push(listener),
     read: (from, read = {}) => readLog(source, from, read),
     undecided: (from) => undecided.flatMap((frame) => batchOf(frame, from) ?? []),
     trimTo: (number) => retention.trimTo(number),
     oldestUnit: () => retention.oldestUnit(),
     retain: (limits) => retention.retain(limits),
     close: () => writer.close(),
-  }
-}
-
-/** Reports a stretch once, however many readers come across it. */
-function oncePerPlace(report: (damage: Damage) => void): (damage: Damage) => void {
-  const reported = new Set<string>()
-  return (damage) => {
-    const place = `${damage.file}:${damage.offset}`
-    if (reported.has(place)) return
-    reported.add(place)
-    report(damage)
   }
 }

@@ -2,12 +2,31 @@
  * Reads records in order, across segments and past damage, beside a writer that appends, starts anew after trouble and
  * deletes from the front. It believes no file beyond `limit` and beyond where the next segment begins.
  */
+import type { Damage } from './damage.ts'
 import type { Files, ReadableFile } from './files.ts'
 import { type Identity, recordBounds } from './format.ts'
 import { rawBody } from './frame.ts'
-import type { Batch, Damage, ReadOptions } from './log.ts'
 import { nextScanned, type ScannedDamage, type ScannedFrame, Scanner } from './scan.ts'
 import { notePlace, placeOf, type Segment, type Segments } from './segments.ts'
+
+/** Some records in a row. */
+export interface Batch {
+  /** Number of the first. */
+  readonly first: number
+  readonly count: number
+  /** Wall clock when the first record of their frame came, ms since the epoch. */
+  readonly time: number
+  /** Numbers right before `first` that were asked for and are not kept: deleted or damaged. */
+  readonly skipped: number
+  /** Record i is body[bounds[2i], bounds[2i + 1]). Memory of its own: it stays valid as long as it is held. */
+  readonly body: Buffer
+  readonly bounds: Uint32Array
+}
+
+export interface ReadOptions {
+  /** Waits for more at the end, until aborted. */
+  readonly follow?: AbortSignal
+}
 
 export interface ReadSource {
   readonly files: Files

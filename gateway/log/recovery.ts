@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path'
 import { reasonOf, StartError } from '../errors.ts'
+import type { Damage, Torn } from './damage.ts'
 import { type Files, readSmall } from './files.ts'
 import {
   decodeIdentity,
@@ -16,7 +17,6 @@ import {
   SEGMENT_HEAD,
   VERSION,
 } from './format.ts'
-import type { Damage, Torn } from './log.ts'
 import type { ScannedFrame } from './scan.ts'
 import { createSegment, notePlace, type Segment, Segments } from './segments.ts'
 import { type Survey, survey } from './survey.ts'
@@ -38,6 +38,8 @@ export interface Recovered {
   readonly mark: number
   readonly markedTo: number
   readonly torn: Torn | null
+  /** Where what counts of the newest segment ends: before what is torn, and before the zeros ahead. */
+  readonly soundTo: number
   /** The newest segment there was, also when it was empty or set aside. */
   readonly named: { readonly first: number; readonly attempt: number }
   /**
@@ -69,25 +71,16 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
       witness = Math.max(witness, durable)
       continue
     }
-    const cut = judged.torn?.offset ?? Infinity
+    const soundTo = judged.torn?.offset ?? seen.end
     const unsure = seen.unsure.filter(
-      ({ offset, head }) => offset < cut && head.first + Math.max(0, head.count - 1) > durable,
+      ({ offset, head }) => offset < soundTo && head.first + Math.max(0, head.count - 1) > durable,
     )
     await keepOlder(files, found.slice(0, i), segment, segments)
-    const { last } = judged
-    return { identity, identityKept: kept, segments, ...standing(last, witness), torn: judged.torn, named, unsure }
+    const { last, torn } = judged
+    return { identity, identityKept: kept, segments, ...standing(last, witness), torn, soundTo, named, unsure }
   }
-  return {
-    identity,
-    identityKept: kept,
-    segments,
-    next: witness + 1,
-    mark: 0,
-    markedTo: 1,
-    torn: null,
-    named,
-    unsure: [],
-  }
+  const nothing = { next: witness + 1, mark: 0, markedTo: 1, torn: null, soundTo: 0, unsure: [] }
+  return { identity, identityKept: kept, segments, named, ...nothing }
 }
 
 function standing(last: FrameHead, witness: number): { next: number; mark: number; markedTo: number } {
@@ -158,6 +151,10 @@ export function judge(
   let expected = segment.first
   let bad: { offset: number; end: number } | null = null
   for (const item of seen.items) {
+    if (item.kind === 'rotten') {
+      damaged({ file, offset: item.offset, bytes: item.end - item.offset })
+      continue
+    }
     if (item.kind === 'damage') {
       if (expected > witness) {
         return { last, torn: { file, offset: item.offset, bytes: segment.size - item.offset } }
@@ -176,7 +173,7 @@ export function judge(
     notePlace(segment, head.first, item.offset)
   }
   if (last !== null && expected <= witness) {
-    const { offset, end } = bad ?? { offset: segment.size, end: segment.size }
+    const { offset, end } = bad ?? { offset: seen.end, end: segment.size }
     damaged({ file, offset, bytes: end - offset, firstLost: expected, lastLost: witness })
   } else if (last !== null && bad !== null) {
     damaged({ file, offset: bad.offset, bytes: bad.end - bad.offset })

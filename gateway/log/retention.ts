@@ -2,8 +2,26 @@
 import type { Clock } from '../clock.ts'
 import { codeOf, type Files, readSmall } from './files.ts'
 import { decodeSegmentHead, SEGMENT_HEAD } from './format.ts'
-import type { Dropped, Retention } from './log.ts'
 import type { Segment, Segments } from './segments.ts'
+
+export interface Dropped {
+  readonly first: number
+  readonly last: number
+  readonly count: number
+  readonly bytes: number
+  /** Wall clock from the first record to the segment after the last, ms since the epoch. */
+  readonly from: number
+  readonly to: number
+}
+
+export interface Retention {
+  /** Drop while the log is larger, bytes. */
+  readonly maxBytes?: number
+  /** Drop what is older, ms. */
+  readonly maxAge?: number
+  /** Nothing at or above this number. */
+  readonly keepFrom?: number
+}
 
 export interface RetentionParts {
   readonly files: Files

@@ -1,6 +1,14 @@
 /** Everything there is to know of one segment file, without its records. */
-import type { Files } from './files.ts'
-import { CLOSED, decodeSegmentHead, type FrameHead, type Identity, SEGMENT_HEAD, type SegmentHead } from './format.ts'
+import type { Files, ReadableFile } from './files.ts'
+import {
+  CLOSED,
+  decodeSegmentHead,
+  FRAME_HEAD,
+  type FrameHead,
+  type Identity,
+  SEGMENT_HEAD,
+  type SegmentHead,
+} from './format.ts'
 import { nextScanned, type ScannedDamage, type ScannedFrame, Scanner } from './scan.ts'
 
 export interface SurveyedFrame {
@@ -10,6 +18,13 @@ export interface SurveyedFrame {
   readonly head: FrameHead
 }
 
+/** Zeros that were written ahead and are not all zero any more: no frame began there. */
+export interface RottenZeros {
+  readonly kind: 'rotten'
+  readonly offset: number
+  readonly end: number
+}
+
 export interface Survey {
   /** Null when it is not as it was written. */
   readonly head: SegmentHead | null
@@ -17,12 +32,19 @@ export interface Survey {
   readonly start: number
   /** The head was never written: missing, cut off, or zeros. */
   readonly blank: boolean
-  readonly items: readonly (SurveyedFrame | ScannedDamage)[]
+  readonly items: readonly (SurveyedFrame | ScannedDamage | RottenZeros)[]
+  /** Where what was written ends, and the zeros ahead begin. */
+  readonly end: number
   /** Highest number that a frame says was durable when it was made; 0 if none. */
   readonly witness: number
   /** Frames, in order, of which none says that they were durable: at most what is committed at once. */
   readonly unsure: readonly ScannedFrame[]
 }
+
+/** More bytes than this are no rot: they are the rest of a frame whose first sectors a power cut has kept from the disk. */
+const MOST_ROT = 16
+/** What a disk writes whole: the rest of such a frame begins with one. */
+const SECTOR = 512
 
 export async function survey(files: Files, path: string, size: number, identity: Identity): Promise<Survey> {
   const file = await files.open(path)
@@ -33,7 +55,7 @@ export async function survey(files: Files, path: string, size: number, identity:
     const head = decodeSegmentHead(start)
     const blank = taken === 0 || (taken >= SEGMENT_HEAD ? start.every((byte) => byte === 0) : size < SEGMENT_HEAD)
     const scanner = new Scanner(file, identity.seed, SEGMENT_HEAD, size)
-    const items: (SurveyedFrame | ScannedDamage)[] = []
+    const items: (SurveyedFrame | ScannedDamage | RottenZeros)[] = []
     let witness = 0
     let unsure: ScannedFrame[] = []
     for (;;) {
@@ -50,8 +72,24 @@ export async function survey(files: Files, path: string, size: number, identity:
           unsure = unsure.filter(({ head: { first, count } }) => first + Math.max(0, count - 1) > witness)
       } else items.push(scanned)
     }
-    return { head, start: Math.min(size, SEGMENT_HEAD), blank, items, witness, unsure }
+    const end = await lookAtEnd(file, items, size)
+    return { head, start: Math.min(size, SEGMENT_HEAD), blank, items, end, witness, unsure }
   } finally {
     await file.close()
   }
+}
+
+/** What stands behind the last frame: nothing when it is the zeros that were written ahead. @returns where they begin */
+async function lookAtEnd(file: ReadableFile, items: Survey['items'][number][], size: number): Promise<number> {
+  const last = items.at(-1)
+  if (last?.kind !== 'damage' || last.end !== size || last.heads.length > 0) return size
+  const bytes = Buffer.alloc(last.end - last.offset)
+  const taken = await file.read(bytes, 0, bytes.length, last.offset).catch(() => 0)
+  const first = bytes.findIndex((byte) => byte !== 0)
+  if (taken < bytes.length || (first >= 0 && first < FRAME_HEAD)) return size
+  const rot = bytes.reduce((count, byte) => (byte === 0 ? count : count + 1), 0)
+  if (rot > MOST_ROT || (rot > 0 && (last.offset + first) % SECTOR < MOST_ROT)) return size
+  items.pop()
+  if (rot > 0) items.push({ kind: 'rotten', offset: last.offset, end: last.end })
+  return last.offset
 }

@@ -1,8 +1,8 @@
 /** Looks a log over without changing a byte: what `sluice audit` knows of the disk, also while no gateway runs. */
+import type { Damage, Torn } from './damage.ts'
 import type { Files } from './files.ts'
 import { AFTER_TROUBLE, type SegmentHead } from './format.ts'
-import type { Batch, Damage, Torn } from './log.ts'
-import { readLog } from './reader.ts'
+import { type Batch, readLog } from './reader.ts'
 import { judge, listQuarantined, recover } from './recovery.ts'
 import type { Segment } from './segments.ts'
 import { type Survey, survey } from './survey.ts'
@@ -104,7 +104,7 @@ export async function verifyLog(options: StoredOptions): Promise<LogReport> {
     if (segment !== segments.newest) judgeOlder(segment, seen, end, following, report)
     following = seen.head
     for (const item of seen.items) {
-      if (item.kind === 'damage') continue
+      if (item.kind !== 'frame') continue
       frames++
       records += Math.max(0, Math.min(item.head.first + item.head.count, end) - item.head.first)
     }

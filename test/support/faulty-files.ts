@@ -190,6 +190,7 @@ export function createFaultyDisk(random: () => number = () => 0.5): FaultyDisk {
   function mountAt(mine: number): Files {
     /** Runs in a later turn; never comes back to a process that died meanwhile. */
     async function operation<T>(kind: Operation, path: string, run: () => T, cutShort?: () => void): Promise<T> {
+      if (mine !== generation) return new Promise(() => undefined)
       if (cutShort) underWay.add(cutShort)
       await new Promise((resolve) => setImmediate(resolve))
       if (mine !== generation) return new Promise(() => undefined)
