@@ -24,6 +24,7 @@ import { type HttpServer, startHttp } from './http/server.ts'
 import type { SourceState } from './ingest/intake.ts'
 import { createSources, portsKnown, type Sources } from './ingest/sources.ts'
 import { createCheckpointing } from './journal/checkpointing.ts'
+import type { Files } from './log/files.ts'
 import type { Log } from './logging.ts'
 import type { Pipeline } from './pipeline.ts'
 import { openStorage, type Storage } from './storage.ts'
@@ -36,6 +37,8 @@ export interface GatewayParts {
   readonly clock: Clock
   readonly log: Log
   readonly version: string
+  /** The machine's by default; tests put a failing disk here. */
+  readonly files?: Files
 }
 
 export interface Gateway {
@@ -58,7 +61,8 @@ type Undo = (() => Promise<void> | void)[]
 /** @throws StartError with one clear line: port in use, directory locked, certificate unreadable … */
 export async function startGateway(parts: GatewayParts): Promise<Gateway> {
   const directory = resolve(parts.loaded.config.data)
-  const storage = await openStorage(parts.loaded.config, directory, parts.clock, parts.log)
+  const { clock, log, files } = parts
+  const storage = await openStorage({ config: parts.loaded.config, directory, clock, log, files })
   const undo: Undo = [() => storage.close()]
   try {
     return await build(parts, storage, undo)

@@ -1,6 +1,14 @@
-/** Small durable settings (`settings.json`): what people and plugins set while the gateway runs. Not for data. */
+/**
+ * Small durable settings (`settings.json`): what people and plugins set while the gateway runs. Not for data.
+ *
+ *   { "crc32": CRC-32 of the rest as JSON without spaces, 8 hexadecimal digits, "plugins": {…}, "stages": {…} }
+ *
+ * Version 0.1.0 wrote no `crc32`: such a file is believed as it is.
+ */
 import { join } from 'node:path'
 import { type Adapter, Low } from 'lowdb'
+import type { Clock } from './clock.ts'
+import { crc32 } from './log/crc32.ts'
 import { type Files, readSmall, replaceSmall } from './log/files.ts'
 import type { PluginStore } from './plugin.ts'
 
@@ -19,31 +27,25 @@ export interface Settings {
   set(stage: string, value: unknown): Promise<void>
 }
 
+export interface SettingsParts {
+  readonly files: Files
+  /** The data directory. */
+  readonly data: string
+  readonly clock: Clock
+  readonly onDamage: (file: string) => void
+  /** Sees each write and how it ends. */
+  readonly watched: (writing: Promise<void>) => Promise<void>
+}
+
 const LIMIT = 64 << 20
+/** What could not be written is tried again after this, ms. */
+const RETRY = 5000
 
 /** A damaged file is put aside as `settings.json.corrupt`: the gateway starts without it and says so. */
-export async function openSettings(files: Files, data: string, onDamage: (file: string) => void): Promise<Settings> {
-  const path = join(data, 'settings.json')
-  const db = new Low<Content>(createAdapter(files, path, onDamage), { plugins: {}, stages: {} })
+export async function openSettings(parts: SettingsParts): Promise<Settings> {
+  const db = new Low<Content>(createAdapter(parts), { plugins: {}, stages: {} })
   await db.read()
-  // lowdb writes the whole content each time: calls made meanwhile share the next write.
-  let writing: Promise<void> | undefined
-  let next: Promise<void> | undefined
-  const write = (): Promise<void> => {
-    if (!writing) {
-      writing = db.write().finally(() => {
-        writing = undefined
-      })
-      return writing
-    }
-    next ??= writing
-      .catch(() => undefined)
-      .then(() => {
-        next = undefined
-        return write()
-      })
-    return next
-  }
+  const write = createWriter(() => parts.watched(db.write()), parts.clock)
   return {
     store: (instance) => createStore(db, instance, write),
     get: (stage) => db.data.stages[stage],
@@ -54,21 +56,85 @@ export async function openSettings(files: Files, data: string, onDamage: (file: 
   }
 }
 
-function createAdapter(files: Files, path: string, onDamage: (file: string) => void): Adapter<Content> {
+/** False when `settings.json` is there and not as it was written. */
+export async function settingsIntact(files: Files, data: string): Promise<boolean> {
+  const bytes = await read(files, pathIn(data))
+  return bytes === null || decode(bytes) !== null
+}
+
+/** lowdb writes the whole content each time: calls made meanwhile share the next write. */
+function createWriter(write: () => Promise<void>, clock: Clock): () => Promise<void> {
+  let writing: Promise<void> | undefined
+  let next: Promise<void> | undefined
+  let retrying = false
+  const retry = () => {
+    if (retrying) return
+    retrying = true
+    clock.after(RETRY, () => {
+      retrying = false
+      // Whoever wanted it was told; this is for the disk to come back to what is in memory.
+      run().catch(() => undefined)
+    })
+  }
+  const run = (): Promise<void> => {
+    if (!writing) {
+      writing = write().finally(() => {
+        writing = undefined
+      })
+      writing.catch(retry)
+      return writing
+    }
+    next ??= writing
+      .catch(() => undefined)
+      .then(() => {
+        next = undefined
+        return run()
+      })
+    return next
+  }
+  return run
+}
+
+function pathIn(data: string): string {
+  return join(data, 'settings.json')
+}
+
+async function read(files: Files, path: string): Promise<Buffer | null> {
+  return readSmall(files, path, Math.min(LIMIT, await files.size(path).catch(() => 0)))
+}
+
+function encode({ plugins, stages }: Content): string {
+  const crc = crc32(Buffer.from(JSON.stringify({ plugins, stages })), 0)
+  return JSON.stringify({ crc32: crc.toString(16).padStart(8, '0'), plugins, stages }, null, 1)
+}
+
+/** Null when these are not the bytes that were written. */
+function decode(bytes: Buffer): Content | null {
+  try {
+    const text = bytes.toString()
+    const { plugins, stages } = JSON.parse(text) as Content
+    const content = { plugins, stages }
+    return text === encode(content) || text === JSON.stringify(content, null, 1) ? content : null
+  } catch {
+    return null
+  }
+}
+
+function createAdapter({ files, data, onDamage }: SettingsParts): Adapter<Content> {
+  const path = pathIn(data)
   return {
     async read() {
-      const bytes = await readSmall(files, path, Math.min(LIMIT, await files.size(path).catch(() => 0)))
-      if (bytes === null) return null
-      try {
-        const { plugins, stages } = JSON.parse(bytes.toString()) as Partial<Content>
-        return { plugins: plugins ?? {}, stages: stages ?? {} }
-      } catch {
-        await files.rename(path, `${path}.corrupt`).catch(() => undefined)
-        onDamage(path)
-        return null
-      }
+      const bytes = await read(files, path)
+      const content = bytes && decode(bytes)
+      if (bytes === null || content !== null) return content
+      await files.rename(path, `${path}.corrupt`).catch(() => undefined)
+      onDamage(path)
+      return null
     },
-    write: (content) => replaceSmall(files, path, Buffer.from(JSON.stringify(content, null, 1))),
+    async write(content) {
+      await files.makeDirectory(data)
+      await replaceSmall(files, path, Buffer.from(encode(content)))
+    },
   }
 }
 

@@ -5,11 +5,12 @@ import { blockDeviceOf } from './block-device.ts'
 import { runtimeFile } from './cli/runtime.ts'
 import type { Clock, Timer } from './clock.ts'
 import type { Config } from './config/schema.ts'
+import { type Disk, type LostEntries, watchDisk } from './disk.ts'
 import { type History, openHistory } from './history/history.ts'
 import { type Checkpoint, type CheckpointStore, openCheckpoints } from './journal/checkpoint.ts'
 import { createJournal, type Journal } from './journal/journal.ts'
 import { countWrites } from './log/counted.ts'
-import { realFiles } from './log/files.ts'
+import { type Files, realFiles } from './log/files.ts'
 import { type DirectoryLock, lockDirectory } from './log/lock.ts'
 import { openLog } from './log/log.ts'
 import type { Log } from './logging.ts'
@@ -21,14 +22,8 @@ import { createWear, type Wear } from './wear.ts'
 /** A commit interval up to this is taken as a bound: the disk is used sooner when it is idle. A longer one is a wish to spare it. */
 const EAGER_UP_TO = 100
 
-/** How often a lock that could not be written is tried again, ms. */
+/** How often it is looked whether the lock is still held, ms. */
 const RETAKE = 5000
-
-/** Numbers of the journal that damage has taken away. */
-export interface LostEntries {
-  readonly count: number
-  readonly at: number
-}
 
 export interface Storage {
   readonly directory: string
@@ -52,27 +47,43 @@ export interface Storage {
   close(): Promise<void>
 }
 
+export interface StorageParts {
+  readonly config: Config
+  readonly directory: string
+  readonly clock: Clock
+  readonly log: Log
+  /** The machine's by default; tests put a failing disk here. */
+  readonly files?: Files | undefined
+}
+
 /** @throws StartError the directory is locked, unwritable, or of a newer version */
-export async function openStorage(config: Config, directory: string, clock: Clock, log: Log): Promise<Storage> {
-  const lock = lockDirectory(directory)
+export async function openStorage(parts: StorageParts): Promise<Storage> {
+  const lock = lockDirectory(parts.directory)
   try {
-    return await open(config, directory, clock, log, lock)
+    return await open(parts, lock)
   } catch (error) {
     lock.release()
     throw error
   }
 }
 
-async function open(config: Config, directory: string, clock: Clock, log: Log, lock: DirectoryLock): Promise<Storage> {
+async function open({ config, directory, clock, log, ...parts }: StorageParts, lock: DirectoryLock): Promise<Storage> {
   const crashed = existsSync(runtimeFile(directory))
   const disk = watchDisk(clock, log.child({ stage: 'disk' }))
-  const retaking = lock.missing === undefined ? undefined : retake(lock, clock, disk)
-  const files = countWrites(realFiles)
-  const settings = await openSettings(files, directory, (file) => disk.damaged(file, 'not readable as JSON'))
+  const locking = keepLocked(lock, clock, disk)
+  const files = countWrites(parts.files ?? realFiles)
+  const settings = await openSettings({
+    files,
+    data: directory,
+    clock,
+    onDamage: (file) => disk.damaged(file, 'not what was written'),
+    watched: (writing) => disk.watched('settings', writing),
+  })
   const checkpoints = await openCheckpoints({
     files,
     directory: join(directory, 'checkpoints'),
     onDamage: (file, reason) => disk.damaged(file, reason),
+    watched: (saving) => disk.watched('checkpoints', saving),
   })
   const checkpoint = await checkpoints.load()
   const { maxBytes, whenFull, reserve, maxAge } = config.outbox
@@ -129,7 +140,7 @@ async function open(config: Config, directory: string, clock: Clock, log: Log, l
     full: disk.full,
     wear: createWear(() => files.written, blockDeviceOf(directory), config.card, clock),
     async close() {
-      retaking?.cancel()
+      locking.cancel()
       await journalLog.close()
       await history?.close()
       await outbox.close()
@@ -138,57 +149,16 @@ async function open(config: Config, directory: string, clock: Clock, log: Log, l
   }
 }
 
-/** A full or read-only disk could not hold the lock: it is tried again until it can. */
-function retake(lock: DirectoryLock, clock: Clock, disk: Disk): Timer {
-  const say = () => disk.trouble('lock', { code: 'SLUICE_UNLOCKED', message: `runs without a lock: ${lock.missing}` })
+/** A full or read-only disk could not hold the lock, or somebody deleted it: it is tried again until it is held. */
+function keepLocked(lock: DirectoryLock, clock: Clock, disk: Disk): Timer {
+  const say = () =>
+    disk.trouble(
+      'lock',
+      lock.missing === undefined ? null : { code: 'SLUICE_UNLOCKED', message: `runs without a lock: ${lock.missing}` },
+    )
   say()
-  const timer = clock.every(RETAKE, () => {
-    const before = lock.missing
-    if (!lock.retake()) {
-      if (lock.missing !== before) say()
-      return
-    }
-    timer.cancel()
-    disk.trouble('lock', null)
+  return clock.every(RETAKE, () => {
+    lock.retake()
+    say()
   })
-  return timer
-}
-
-interface Disk {
-  trouble(what: string, trouble: { readonly code: string; readonly message: string } | null): void
-  damaged(file: string, reason: string): void
-  lost(damage: { file: string; offset: number; bytes: number; firstLost?: number; lastLost?: number }): void
-  takeLost(): LostEntries[]
-  current(): string | undefined
-  full(): boolean
-}
-
-function watchDisk(clock: Clock, log: Log): Disk {
-  const troubles = new Map<string, { readonly code: string; readonly text: string }>()
-  let lost: LostEntries[] = []
-  const damaged = (file: string, reason: string) => log.error({ file, reason }, 'a file is damaged')
-  return {
-    damaged,
-    trouble(what, trouble) {
-      if (trouble === null) {
-        troubles.delete(what)
-        log.info({ what }, `the disk works again for the ${what}`)
-        return
-      }
-      troubles.set(what, { code: trouble.code, text: `${what}: ${trouble.message}` })
-      log.error({ what, code: trouble.code }, `the disk fails for the ${what}: ${trouble.message}`)
-    },
-    lost({ file, offset, bytes, firstLost, lastLost }) {
-      damaged(file, `${bytes} bytes at ${offset}`)
-      if (firstLost !== undefined && lastLost !== undefined)
-        lost.push({ count: lastLost - firstLost + 1, at: clock.now() })
-    },
-    takeLost() {
-      const taken = lost
-      lost = []
-      return taken
-    },
-    current: () => [...troubles.values()][0]?.text,
-    full: () => [...troubles.values()].some(({ code }) => code === 'ENOSPC' || code === 'EDQUOT'),
-  }
 }

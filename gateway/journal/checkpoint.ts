@@ -13,7 +13,7 @@ import { promisify } from 'node:util'
 import { deflate, inflate } from 'node:zlib'
 import { DamageError, reasonOf, StartError } from '../errors.ts'
 import { crc32 } from '../log/crc32.ts'
-import { type Files, readSmall, replaceSmall } from '../log/files.ts'
+import { codeOf, type Files, readSmall, replaceSmall } from '../log/files.ts'
 
 const MAGIC = Buffer.from('SLUICECP', 'latin1')
 const VERSION = 1
@@ -87,16 +87,26 @@ export interface StoreOptions {
   readonly directory: string
   /** A checkpoint could not be read and was put aside. */
   onDamage(file: string, reason: string): void
+  /** Sees each saving and how it ends. */
+  readonly watched?: (saving: Promise<void>) => Promise<void>
   /** Changes nothing on disk: for an audit. */
   readonly readOnly?: boolean
 }
 
 export async function openCheckpoints(options: StoreOptions): Promise<CheckpointStore> {
-  const { files, directory } = options
+  const { files, directory, watched = (saving) => saving } = options
   // A full disk is no reason not to start; saving tries again.
   if (!options.readOnly) await files.makeDirectory(directory).catch(() => undefined)
   let entries = (await files.list(directory)).flatMap((name) => entryOf(name)).sort((a, b) => b - a)
   let newest = entries[0] ?? 0
+  const save = async (bytes: Buffer, entry: number) => {
+    await files.makeDirectory(directory)
+    await replaceSmall(files, pathOf(directory, entry), bytes)
+    newest = Math.max(newest, entry)
+    entries = [entry, ...entries.filter((other) => other !== entry)]
+    for (const old of entries.slice(KEPT)) await removed(files, pathOf(directory, old))
+    entries = entries.slice(0, KEPT)
+  }
   return {
     get newest() {
       return newest
@@ -112,20 +122,20 @@ export async function openCheckpoints(options: StoreOptions): Promise<Checkpoint
       }
       return null
     },
-    async save(bytes, entry) {
-      await files.makeDirectory(directory)
-      await replaceSmall(files, pathOf(directory, entry), bytes)
-      newest = Math.max(newest, entry)
-      entries = [entry, ...entries.filter((other) => other !== entry)]
-      for (const old of entries.slice(KEPT)) await files.remove(pathOf(directory, old))
-      entries = entries.slice(0, KEPT)
-    },
+    save: (bytes, entry) => watched(save(bytes, entry)),
   }
 }
 
 function entryOf(name: string): number[] {
   const match = NAME.exec(name)
   return match ? [Number(match[1])] : []
+}
+
+/** Somebody may have deleted it already. */
+async function removed(files: Files, path: string): Promise<void> {
+  await files.remove(path).catch((error) => {
+    if (codeOf(error) !== 'ENOENT') throw error
+  })
 }
 
 function pathOf(directory: string, entry: number): string {

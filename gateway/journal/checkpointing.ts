@@ -39,12 +39,16 @@ export interface Checkpointing {
 
 const EVERY_BYTES = 64 << 20
 const TIMES_OWN_SIZE = 20
+/** One that could not be made is tried again after this, ms: a full disk is not asked each second. */
+const RETRY = 10_000
 
 export function createCheckpointing(parts: CheckpointingParts): Checkpointing {
   const { journal, pipeline, outbox, deadLetters, store, clock, log } = parts
   let last: { entry: number; bytes: number; at: number } | undefined
   let writtenAtLast = journal.log.bytesWritten
   let running: Promise<void> | undefined
+  /** Monotonic; a checkpoint failed and is due then. */
+  let dueAgain: number | undefined
   const complaint = createComplaint(clock)
 
   const make = async () => {
@@ -73,10 +77,12 @@ export function createCheckpointing(parts: CheckpointingParts): Checkpointing {
 
   const now = () => {
     running ??= make()
-      .then(() => complaint.recovered(() => log.info({}, 'checkpoints are made again')))
+      .then(() => {
+        dueAgain = undefined
+        complaint.recovered(() => log.info({}, 'checkpoints are made again'))
+      })
       .catch((error) => {
-        // Not at every look, or a full disk is asked each second.
-        if (!(error instanceof BusyError)) writtenAtLast = journal.log.bytesWritten
+        dueAgain = clock.monotonic() + (error instanceof BusyError ? 0 : RETRY)
         complaint.raise(codeOf(error), () =>
           log.warn({ reason: reasonOf(error) }, 'no checkpoint could be made; the next start replays more'),
         )
@@ -90,6 +96,10 @@ export function createCheckpointing(parts: CheckpointingParts): Checkpointing {
   return {
     now,
     look() {
+      if (dueAgain !== undefined) {
+        if (clock.monotonic() >= dueAgain) void now()
+        return
+      }
       const since = journal.log.bytesWritten - writtenAtLast
       if (since > Math.max(EVERY_BYTES, TIMES_OWN_SIZE * (last?.bytes ?? 0))) void now()
     },

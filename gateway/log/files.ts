@@ -156,15 +156,25 @@ export async function readSmall(files: Files, path: string, limit = 65_536): Pro
 export async function replaceSmall(files: Files, path: string, content: Uint8Array): Promise<void> {
   const fresh = `${path}.new`
   await files.remove(fresh).catch(() => undefined)
-  const file = await files.create(fresh)
+  try {
+    await writeWhole(files, fresh, content)
+    await files.rename(fresh, path)
+  } catch (error) {
+    // It would hold the room that a full disk lacks.
+    await files.remove(fresh).catch(() => undefined)
+    throw error
+  }
+  await files.syncDirectory(dirname(path))
+}
+
+async function writeWhole(files: Files, path: string, content: Uint8Array): Promise<void> {
+  const file = await files.create(path)
   try {
     await file.write([content], 0)
     await file.sync()
   } finally {
     await file.close()
   }
-  await files.rename(fresh, path)
-  await files.syncDirectory(dirname(path))
 }
 
 /** The system's error code, or `UNKNOWN`. */

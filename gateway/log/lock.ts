@@ -26,9 +26,9 @@ export interface Processes {
 }
 
 export interface DirectoryLock {
-  /** Why the lock could not be written, on a disk that is full or read-only; undefined while it is held. */
+  /** Why the lock is not held: a disk that is full or read-only, or somebody deleted it; undefined while it is held. */
   readonly missing: string | undefined
-  /** Tries to write a lock that is missing. True when it is held now. */
+  /** Looks whether it is still held, and tries to take one that is missing. True when it is held now. */
   retake(): boolean
   release(): void
 }
@@ -110,7 +110,12 @@ export function lockDirectory(directory: string, processes: Processes = systemPr
       return missing
     },
     retake() {
-      if (missing !== undefined && holder() !== null) missing = `another gateway has locked ${directory} meanwhile`
+      try {
+        if (read(path) === content) missing = undefined
+        else if (holder() !== null) missing = `another gateway has locked ${directory} meanwhile`
+      } catch (error) {
+        missing = reasonOf(error)
+      }
       return missing === undefined
     },
     release() {

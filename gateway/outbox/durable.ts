@@ -4,11 +4,11 @@
  *   directory/event/ result/ reading/    see gateway/log/log.ts
  *   directory/state                      crc32 of the rest, 8 hexadecimal digits, new line, JSON (see state.ts)
  */
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Clock } from '../clock.ts'
-import { DamageError } from '../errors.ts'
+import { DamageError, reasonOf } from '../errors.ts'
 import { crc32 } from '../log/crc32.ts'
-import { type Files, readSmall, realFiles, replaceSmall } from '../log/files.ts'
+import { codeOf, type Files, readSmall, realFiles, replaceSmall } from '../log/files.ts'
 import { type Damage, type Log, openLog, type Trouble } from '../log/log.ts'
 import { CLASSES, type RecordClass } from '../record.ts'
 import { createLogStore } from './log-store.ts'
@@ -26,7 +26,7 @@ export interface DurableParts {
   readonly clock: Clock
   readonly files?: Files
   /** The disk fails, or works again (null). */
-  readonly onTrouble?: (recordClass: RecordClass, trouble: Trouble | null) => void
+  readonly onTrouble?: (what: RecordClass | 'state', trouble: Pick<Trouble, 'code' | 'message'> | null) => void
   /** Bytes on disk are not what was written; records lost with them go upstream as a gap. */
   readonly onDamage?: (what: RecordClass | 'state', damage: Damage | DamageError) => void
 }
@@ -87,17 +87,35 @@ export async function openOutboxFiles(
     start: (journal, journalFrom = 1) =>
       openOutbox(
         { ...options, journal, journalFrom },
-        { clock, stores, state: stateKeeper(files, path, saved), jumps },
+        { clock, stores, state: stateKeeper(files, path, saved, (trouble) => onTrouble?.('state', trouble)), jumps },
       ),
   }
 }
 
-function stateKeeper(files: Files, path: string, saved: OutboxState | undefined): StateKeeper {
+function stateKeeper(
+  files: Files,
+  path: string,
+  saved: OutboxState | undefined,
+  onTrouble: (trouble: { readonly code: string; readonly message: string } | null) => void,
+): StateKeeper {
+  let failing = false
+  const write = async (state: OutboxState) => {
+    const json = Buffer.from(JSON.stringify(state))
+    await files.makeDirectory(dirname(path))
+    await replaceSmall(files, path, Buffer.concat([Buffer.from(`${crcOf(json)}\n`), json]))
+  }
   return {
     saved,
     async save(state) {
-      const json = Buffer.from(JSON.stringify(state))
-      await replaceSmall(files, path, Buffer.concat([Buffer.from(`${crcOf(json)}\n`), json]))
+      try {
+        await write(state)
+        if (failing) onTrouble(null)
+        failing = false
+      } catch (error) {
+        failing = true
+        onTrouble({ code: codeOf(error), message: reasonOf(error) })
+        throw error
+      }
     },
   }
 }

@@ -58,6 +58,20 @@ test('releasing leaves a lock alone that somebody else has taken over', () => {
   assert.ok(readFileSync(join(directory, 'lock'), 'latin1').startsWith('2 2 a'))
 })
 
+test('a lock that somebody deleted is taken again, and not from another who was quicker', () => {
+  const first = lockDirectory(directory, machine('1 1 a', ['1 1 a', '2 2 a']))
+  rmSync(join(directory, 'lock'))
+  assert.equal(first.retake(), true)
+  assert.ok(readFileSync(join(directory, 'lock'), 'latin1').startsWith('1 1 a'))
+  rmSync(join(directory, 'lock'))
+  const second = lockDirectory(directory, machine('2 2 a', ['1 1 a', '2 2 a']))
+  assert.equal(first.retake(), false)
+  assert.match(first.missing ?? '', /another gateway/)
+  second.release()
+  assert.equal(first.retake(), true)
+  assert.equal(first.missing, undefined)
+})
+
 test('who died while taking over is no obstacle to the next', () => {
   const stale = 'dead\n'
   writeFileSync(join(directory, 'lock'), stale)
