@@ -38,6 +38,10 @@ export function brokerOptions({ config, resolve }: Loaded): BrokerOptions {
       connectionsPerAddress: limits.perAddress,
       connectRate: limits.connectRate,
       subscriberQueue: limits.subscriberQueue,
+      receiveMaximum: limits.receiveMaximum,
+      sessions: limits.sessions,
+      ...(limits.keepAlive === undefined ? {} : { keepalive: limits.keepAlive }),
+      ...(limits.sessionExpiry === undefined ? {} : { sessionExpiry: limits.sessionExpiry / 1000 }),
     },
   }
 }
@@ -62,8 +66,8 @@ export function laneOf(intake: Intake, source: SourceState, journal: Journal, cl
       const origin = intake.origin(topic)
       return origin.route === null ? null : origin
     },
-    take: (origin, chunk, start, end, qos) =>
-      intake.take(source, origin, chunk, start, end, undefined, clock.now(), qos > 0),
+    take: (origin, chunk, start, end, qos, contentType) =>
+      intake.take(source, origin, chunk, start, end, contentType, clock.now(), qos > 0),
     get durable() {
       return written ? journal.written : journal.durable
     },

@@ -44,32 +44,34 @@ export class Acknowledgements<Peer extends Acknowledged> {
   }
 
   /** Acknowledge when the journal has reached `entry`; 0: with what `peer` already waits for. */
-  add(peer: Peer, kind: number, id: number, entry: number): void {
+  add(peer: Peer, kind: number, id: number, entry: number, reason = 0): void {
     if (this.#length === this.#entries.length) this.#resize(this.#length * 2)
     const at = (this.#head + this.#length) & (this.#entries.length - 1)
     this.#peers[at] = peer
-    this.#packets[at] = (kind << 16) | id
+    this.#packets[at] = (reason << 24) | (kind << 16) | id
     this.#entries[at] = entry
     this.#length++
     peer.unacknowledged++
   }
 
   /** Acknowledge at the next `flush`. */
-  now(peer: Peer, kind: number, id: number, expected = 64): void {
+  now(peer: Peer, kind: number, id: number, expected = 64, reason = 0): void {
     if (peer.acks === null) {
-      peer.acks = Buffer.allocUnsafe(Math.min(LARGEST_BUFFER, 4 * expected))
+      peer.acks = Buffer.allocUnsafe(Math.min(LARGEST_BUFFER, 4 * expected + 1))
       this.#touched.push(peer)
-    } else if (peer.ackLength === peer.acks.length) {
-      peer.write(peer.acks)
+    } else if (peer.ackLength + 5 > peer.acks.length) {
+      peer.write(peer.acks.subarray(0, peer.ackLength))
       peer.acks = Buffer.allocUnsafe(LARGEST_BUFFER)
       peer.ackLength = 0
     }
     const at = peer.ackLength
     peer.acks[at] = kind
-    peer.acks[at + 1] = 2
+    // A reason of MQTT 5 comes last and is left out when there is none (section 3.4.2.1).
+    peer.acks[at + 1] = reason === 0 ? 2 : 3
     peer.acks[at + 2] = id >> 8
     peer.acks[at + 3] = id & 0xff
-    peer.ackLength = at + 4
+    peer.acks[at + 4] = reason
+    peer.ackLength = reason === 0 ? at + 4 : at + 5
   }
 
   /** Writes what is due. `after` is called for every peer that got something. */
@@ -95,8 +97,10 @@ export class Acknowledgements<Peer extends Acknowledged> {
       this.#head = (this.#head + 1) & mask
       this.#length--
       const expected = peer.unacknowledged--
-      if (packet >> 16 === PUBREC) peer.received(packet & 0xffff)
-      if (peer.open) this.now(peer, packet >> 16, packet & 0xffff, expected)
+      const kind = (packet >> 16) & 0xff
+      const id = packet & 0xffff
+      if (kind === PUBREC) peer.received(id)
+      if (peer.open) this.now(peer, kind, id, expected, packet >>> 24)
     }
     if (this.#length === 0 && this.#entries.length > KEPT_CAPACITY) this.#resize(FIRST_CAPACITY)
     this.flush(after)

@@ -70,6 +70,6 @@ export function maySubscribe(permissions: Permissions | null, filter: string): b
 }
 
 /** `$SYS` is the broker's own. */
-function isReserved(topic: string): boolean {
+export function isReserved(topic: string): boolean {
   return topic === '$SYS' || topic.startsWith('$SYS/')
 }

@@ -7,11 +7,7 @@ import type { Clock } from '../clock.ts'
 import type { Arrival } from './connection.ts'
 import type { BrokerLimits } from './options.ts'
 import { type PasswordHash, parseHash, verifyPassword } from './passwords.ts'
-
-/** Return codes of CONNACK (MQTT 3.1.1 section 3.2.2.3). */
-export const UNAVAILABLE = 3
-export const BAD_CREDENTIALS = 4
-export const NOT_AUTHORIZED = 5
+import { BAD_CREDENTIALS, NOT_AUTHORIZED, UNAVAILABLE } from './reasons.ts'
 
 export type Verdict =
   | { readonly ok: true; readonly user: string | undefined }

@@ -1,25 +1,25 @@
 /**
- * The embedded MQTT broker.
+ * The embedded MQTT broker: 3.1, 3.1.1 and 5.
  *
- *     listeners ─▶ guard ─┬─ telemetry ─▶ lane ─▶ intake (journal)
- *                         │                 └─ copies for local subscribers ─┐
- *                         └─ everything else ─▶ aedes ◀──────────────────────┘
- *                                                 │ sessions, retained, wills, deliveries
- *                                                 └─▶ subscriptions ─▶ clients, local consumers
- *
- * aedes keeps the protocol of sessions, subscriptions and QoS towards subscribers; what must be fast, bounded or
- * durable is ours.
+ *     listeners ─▶ guard ─┬─ CONNECT ─▶ handshake ─▶ sessions
+ *                         ├─ PUBLISH ─▶ lane ─┬─▶ intake (journal)
+ *                         │                   └─▶ fan-out ─▶ delivery ─▶ sessions ─▶ clients
+ *                         │                          └─▶ retained, consumers inside the gateway
+ *                         └─ the rest ─▶ desk ─▶ subscriptions, delivery
  */
 import type { Timer } from '../clock.ts'
 import { StartError } from '../errors.ts'
-import { permissionsFor } from './acl.ts'
+import { mayPublish, maySubscribe, permissionsFor } from './acl.ts'
 import { isLoopback, parseAddress } from './address.ts'
 import { Admission } from './admission.ts'
 import { Authentication } from './authentication.ts'
-import { BY_QUIET, type Connection, LEAVING, READY } from './connection.ts'
+import { BY_QUIET, CLOSING, type Connection, READY } from './connection.ts'
 import { Counters } from './counters.ts'
-import { createDesk, type Desk } from './desk.ts'
+import { Delivery } from './delivery.ts'
+import { Desk } from './desk.ts'
+import { FanOut } from './fan-out.ts'
 import { Guard } from './guard.ts'
+import { CLIENT_ALIASES, Handshake } from './handshake.ts'
 import { Lane } from './lane.ts'
 import { type BrokerPorts, Listeners } from './listeners.ts'
 import {
@@ -31,10 +31,14 @@ import {
   type TelemetryIntake,
 } from './options.ts'
 import { PasswordWatch } from './password-watch.ts'
+import { NO_PROPERTIES } from './publication.ts'
 import { RareLog } from './rare-log.ts'
+import { Retained } from './retained.ts'
+import type { Subscriber, Will } from './session.ts'
+import { FORGETFUL } from './session-store.ts'
 import { Sessions } from './sessions.ts'
 import { Subscriptions } from './subscriptions.ts'
-import { matches } from './topics.ts'
+import { Writes } from './writes.ts'
 
 export type { BrokerPorts } from './listeners.ts'
 
@@ -111,14 +115,20 @@ class EmbeddedBroker<Route> implements Broker {
   readonly #limits: BrokerLimits
   readonly #context: BrokerContext
   readonly #counters = new Counters()
-  readonly #subscriptions = new Subscriptions<Connection<Route>>()
+  readonly #rareLog: RareLog
+  readonly #subscriptions = new Subscriptions()
+  readonly #retained: Retained
+  readonly #delivery: Delivery
+  readonly #fanOut: FanOut
   readonly #sessions: Sessions
   readonly #authentication: Authentication
   readonly #guard: Guard<Route>
   readonly #lane: Lane<Route>
-  readonly #desk: Desk<Route>
   readonly #listeners: Listeners
   readonly #passwords: PasswordWatch
+  /** Connected clients by client id. */
+  readonly #clients = new Map<string, Connection<Route>>()
+  readonly #subscribeListeners = new Set<(filter: string, identity: Identity) => void>()
   #sweeper: Timer | null = null
 
   constructor(options: BrokerOptions, intake: TelemetryIntake<Route>, context: BrokerContext) {
@@ -129,46 +139,66 @@ class EmbeddedBroker<Route> implements Broker {
     this.#options = options
     this.#limits = limits
     this.#context = context
+    this.#rareLog = rareLog
     this.#authentication = new Authentication(clock, limits, undefined)
     this.#passwords = new PasswordWatch(clock, log, (users) => this.#replaceUsers(users))
-    this.#sessions = new Sessions(this.#subscriptions, limits, counters, {
-      isOnline: (client) => this.#desk.find(client) !== undefined,
-      maySubscribe: (client, filter) => this.#desk.maySubscribe(client, filter),
+    const subscriptions = this.#subscriptions
+    const store = FORGETFUL
+    const writes = new Writes<Subscriber>(limits)
+    const slow = (line: Subscriber) => this.#slow(line)
+    this.#retained = new Retained(limits, counters, clock)
+    this.#delivery = new Delivery({
+      clock,
+      counters,
+      limits,
+      subscriptions,
+      writes,
+      store,
+      slow,
+      stalled: (line) => this.#stalled(line),
     })
+    const shared = { clock, counters, limits, subscriptions, store, delivery: this.#delivery, retained: this.#retained }
+    this.#fanOut = new FanOut({ ...shared, writes, slow })
+    this.#sessions = new Sessions({ ...shared, sendWill: (will) => this.#sendWill(will) })
     this.#guard = new Guard({
       clock,
       counters,
       rareLog,
       limits,
       lane: () => this.#lane,
-      connect: (connection, packet) => this.#desk.connect(connection, packet),
-      closed: (connection) => this.#desk.forget(connection),
+      connect: (connection, connect) => handshake.begin(connection, connect),
+      packet: (connection, type, reader) => desk.packet(connection, type, reader),
+      disconnect: (connection, reader) => desk.disconnect(connection, reader),
+      closed: (connection) => this.#closed(connection),
     })
     this.#lane = new Lane({
+      ...shared,
       intake,
-      subscriptions: this.#subscriptions,
-      counters,
-      clock,
-      limits,
-      slow: (connection) => this.#desk.slow(connection),
+      fanOut: this.#fanOut,
+      writes,
+      aliases: CLIENT_ALIASES,
       authorizePublish: (identity, topic) => this.#options.authorizePublish?.(identity, topic) ?? true,
-      host: {
-        block: (connection, reason) => this.#guard.block(connection, reason),
-        unblock: (connection, reason) => this.#guard.unblock(connection, reason),
-        publish: (topic, payload, qos, retain, done) => this.#desk.publish(topic, payload, qos, retain, done),
-      },
+      denied: (connection, topic) => this.#denied(connection, topic),
+      host: this.#guard,
     })
-    this.#desk = createDesk({
+    const desk = new Desk({
+      ...shared,
       sessions: this.#sessions,
-      subscriptions: this.#subscriptions,
+      lane: this.#lane,
+      rareLog,
+      subscribed: (filter, identity) => this.#announce(filter, identity),
+    })
+    const handshake = new Handshake<Route>({
+      ...shared,
+      sessions: this.#sessions,
       authentication: this.#authentication,
       guard: this.#guard,
-      lane: this.#lane,
-      counters,
       rareLog,
       log,
-      limits,
       options: () => this.#options,
+      find: (client) => this.#clients.get(client),
+      welcomed: (connection) => this.#welcomed(connection),
+      resumed: (connection) => this.#resumed(connection),
     })
     this.#listeners = new Listeners({
       options: () => this.#options,
@@ -182,8 +212,7 @@ class EmbeddedBroker<Route> implements Broker {
   async listen(): Promise<BrokerPorts> {
     refuseOpenDoor(this.#options)
     await this.#passwords.start(this.#options.passwordFile)
-    await this.#desk.start()
-    this.#sweeper = this.#context.clock.every(SWEEP, () => this.#guard.sweep())
+    this.#sweeper = this.#context.clock.every(SWEEP, () => this.#sweep())
     try {
       return await this.#listeners.open()
     } catch (error) {
@@ -201,33 +230,34 @@ class EmbeddedBroker<Route> implements Broker {
     await this.#listeners.close()
     this.#sweeper?.cancel()
     this.#passwords.stop()
-    await this.#desk.close()
     await this.#guard.drained(LAST_BYTES)
   }
 
-  publish(topic: string, payload: Uint8Array, options: { qos?: 0 | 1 | 2; retain?: boolean } = {}): Promise<void> {
+  async publish(
+    topic: string,
+    payload: Uint8Array,
+    options: { qos?: 0 | 1 | 2; retain?: boolean } = {},
+  ): Promise<void> {
     const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
-    return new Promise((resolve) => {
-      this.#desk.publish(topic, bytes, options.qos ?? 0, options.retain ?? false, resolve)
-    })
+    const { qos = 0, retain = false } = options
+    const never = { properties: NO_PROPERTIES, expires: Infinity }
+    this.#fanOut.publish({ topic, payload: bytes, qos, retain, clientId: undefined, ...never })
   }
 
   onPublish(filter: string, handler: PublishHandler): () => void {
     return this.#subscriptions.addLocal(filter, ({ topic, payload, clientId }) => {
-      handler(topic, payload, clientId === undefined ? null : (this.#desk.find(clientId)?.identity ?? null))
+      handler(topic, payload, clientId === undefined ? null : (this.#clients.get(clientId)?.identity ?? null))
     })
   }
 
   onSubscribe(listener: (filter: string, identity: Identity) => void): () => void {
-    return this.#desk.onSubscribe(listener)
+    this.#subscribeListeners.add(listener)
+    return () => this.#subscribeListeners.delete(listener)
   }
 
   hasSubscriber(topic: string, counts: (identity: Identity, filter: string) => boolean = () => true): boolean {
-    if (!this.#subscriptions.hasSubscriber(topic)) return false
-    const connections = this.#subscriptions.interest(topic)?.subscribers ?? []
-    return connections.some(({ identity, filters }) =>
-      [...filters.keys()].some((filter) => matches(filter, topic) && counts(identity, filter)),
-    )
+    const matching = this.#subscriptions.to(topic)
+    return matching.some(({ session: { line }, topics }) => line?.ready && counts(line.identity, topics))
   }
 
   async reload(options: BrokerOptions): Promise<void> {
@@ -254,9 +284,12 @@ class EmbeddedBroker<Route> implements Broker {
       bytesOut,
       refused: Object.fromEntries(refused),
       dropped: Object.fromEntries(dropped),
-      subscriptions: [...this.#guard.connections].reduce((sum, { filters }) => sum + filters.size, 0),
+      subscriptions: [...this.#clients.values()].reduce(
+        (sum, { session }) => sum + (session?.subscriptions.size ?? 0),
+        0,
+      ),
       sessions: this.#sessions.count,
-      retained: this.#sessions.retainedCount,
+      retained: this.#retained.count,
       unacknowledged: this.#lane.unacknowledged,
     }
   }
@@ -270,14 +303,14 @@ class EmbeddedBroker<Route> implements Broker {
         ...connection.identity,
         since: connection.since,
         seen: start + connection.seen,
-        subscriptions: connection.filters.size,
+        subscriptions: connection.session?.subscriptions.size ?? 0,
         queued: connection.wire.queued,
         dropped: connection.dropped,
       }))
   }
 
   disconnect(client: string): boolean {
-    const connection = this.#desk.find(client)
+    const connection = this.#clients.get(client)
     if (connection) this.#guard.refuse(connection, 'disconnected')
     return connection !== undefined
   }
@@ -303,11 +336,76 @@ class EmbeddedBroker<Route> implements Broker {
   /** New rules for an old connection: one that subscribes to what it no longer may has to come again. */
   #judgeAgain(connection: Connection<Route>): void {
     const { user, client } = connection.identity
-    connection.permissions = permissionsFor(this.#options.acl, user, client)
-    this.#desk.prepareVerdicts(connection)
-    for (const filter of connection.filters.keys())
-      if (connection.state < LEAVING && !this.#desk.allows(connection, filter))
+    connection.judge(permissionsFor(this.#options.acl, user, client), this.#options)
+    for (const { topics } of connection.session?.subscriptions.values() ?? [])
+      if (connection.state < CLOSING && !maySubscribe(connection.permissions, topics))
         this.#guard.refuse(connection, 'subscription_denied')
+  }
+
+  #sweep(): void {
+    this.#guard.sweep()
+    this.#sessions.sweep()
+  }
+
+  #welcomed(connection: Connection<Route>): void {
+    const { identity, session, wire } = connection
+    if (!session) return
+    this.#clients.set(identity.client, connection)
+    wire.drained = () => this.#delivery.pump(session)
+  }
+
+  #resumed(connection: Connection<Route>): void {
+    const { identity, session } = connection
+    if (!session || !connection.ready) return
+    // Those of a session that was kept; a new one has none yet.
+    for (const { topics } of session.subscriptions.values()) this.#announce(topics, identity)
+    this.#delivery.pump(session)
+  }
+
+  #closed(connection: Connection<Route>): void {
+    const { identity, session } = connection
+    connection.wire.drained = null
+    if (this.#clients.get(identity.client) === connection) this.#clients.delete(identity.client)
+    if (session) this.#sessions.leave(session, connection)
+  }
+
+  #announce(filter: string, identity: Identity): void {
+    for (const listener of this.#subscribeListeners) listener(filter, identity)
+  }
+
+  /** In the name of the client that left it, as far as that may. */
+  #sendWill({ packet, owner }: Will): void {
+    const { topic, payload, qos, retain, properties, expiry } = packet
+    const { identity, permissions } = owner
+    if (!mayPublish(permissions, topic) || this.#options.authorizePublish?.(identity, topic) === false) {
+      this.#counters.drop('will_denied')
+      this.#rareLog.warn(`will_denied ${identity.client}`, { ...identity, topic }, 'mqtt will is not allowed')
+      return
+    }
+    this.#lane.takeWill(topic, payload, qos)
+    const expires = expiry === undefined ? Infinity : this.#context.clock.monotonic() + expiry * 1000
+    this.#fanOut.publish({ topic, payload, qos, retain, properties, expires, clientId: identity.client })
+  }
+
+  #denied({ identity }: Connection<Route>, topic: string): void {
+    this.#counters.refuse('publish_denied')
+    this.#rareLog.warn(`publish_denied ${identity.client}`, { ...identity, topic }, 'mqtt message is not allowed')
+  }
+
+  #slow(line: Subscriber): void {
+    const { identity } = line
+    line.dropped++
+    this.#counters.drop('subscriber_queue')
+    this.#rareLog.warn(
+      `slow ${identity.client}`,
+      { ...identity },
+      'mqtt subscriber is too slow, QoS 0 messages to it are dropped',
+    )
+  }
+
+  #stalled({ identity }: Subscriber): void {
+    const connection = this.#clients.get(identity.client)
+    if (connection) this.#guard.refuse(connection, 'subscriber_too_slow')
   }
 }
 

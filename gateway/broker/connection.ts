@@ -1,38 +1,38 @@
 /**
  * One client. Its life:
  *
- *     OPENING ──CONNECT──▶ HANDSHAKE ──CONNACK──▶ READY ──DISCONNECT──▶ LEAVING ──▶ CLOSING ──▶ CLOSED
- *     nothing but a         the socket is          │                     │            what was written
- *     CONNECT is read       not read               └ not read            └ nothing    may still flow out
- *                                                    while `blocked`       more is read
+ *     OPENING ──CONNECT──▶ HANDSHAKE ──CONNACK──▶ READY ──DISCONNECT──▶ CLOSING ──▶ CLOSED
+ *     nothing but a         the socket is          │                     │ nothing more is read; what
+ *     CONNECT is read       not read               └ not read            └ was written may still flow out
+ *                                                    while `blocked`
  */
 import type { Acknowledged } from './acknowledgements.ts'
 import type { Permissions } from './acl.ts'
 import type { Counters } from './counters.ts'
-import type { Identity } from './options.ts'
-import type { Pipe, PipeEnd } from './pipe.ts'
-import type { OnlineSubscription } from './subscriptions.ts'
+import type { BrokerOptions, Identity } from './options.ts'
+import type { Version } from './packets/connect.ts'
+import type { Aliases, Session, Subscriber } from './session.ts'
 import type { TopicEntry } from './topic-table.ts'
+import { writeOut } from './writes.ts'
 
 export const OPENING = 0
 export const HANDSHAKE = 1
 export const READY = 2
-export const LEAVING = 3
-export const CLOSING = 4
-export const CLOSED = 5
+export const CLOSING = 3
+export const CLOSED = 4
 
 /** Why the socket is not read; bits of `blocked`. */
 export const BY_HANDSHAKE = 1
 export const BY_ROOM = 2
 export const BY_UNACKNOWLEDGED = 4
-export const BY_INBOX = 8
-export const BY_FORWARDING = 16
-export const BY_QUIET = 32
+export const BY_QUIET = 8
 
 /** A TCP, TLS or WebSocket connection. */
 export interface Wire {
   /** Bytes written and not yet taken by the kernel. */
   readonly queued: number
+  /** Called when the kernel has taken all that waited. */
+  drained: (() => void) | null
   write(bytes: Uint8Array): void
   pause(): void
   resume(): void
@@ -49,16 +49,9 @@ export interface Arrival {
   readonly mayBeAnonymous: boolean
 }
 
-/** Where a connection's events go. */
-export interface ConnectionHost<Route> {
-  ended(connection: Connection<Route>, error: Error | null): void
-  unblock(connection: Connection<Route>, reason: number): void
-}
-
-export class Connection<Route> implements Acknowledged, PipeEnd {
+export class Connection<Route> implements Acknowledged, Subscriber {
   readonly wire: Wire
   readonly arrival: Arrival
-  readonly #host: ConnectionHost<Route>
   readonly #counters: Counters
   state: number = OPENING
   blocked = 0
@@ -71,9 +64,18 @@ export class Connection<Route> implements Acknowledged, PipeEnd {
   carried = 0
   carryLength = 0
 
-  pipe: Pipe<Connection<Route>> | null = null
+  version: Version = 4
   identity: Identity
-  clean = true
+  /** Null until the client is let in. */
+  session: Session | null = null
+  receiveMaximum = 0
+  maximumPacket = Infinity
+  /** Topic aliases towards the client. */
+  aliases: Aliases | null = null
+  /** Topic aliases of the client. */
+  topics: (TopicEntry<Route> | undefined)[] | null = null
+  /** Content type of its last PUBLISH that had one: most sensors have one. */
+  contentType = ''
   /** ms, 0: none. */
   keepalive = 0
   /** Wall clock, ms. */
@@ -86,33 +88,29 @@ export class Connection<Route> implements Acknowledged, PipeEnd {
   permissions: Permissions | null = null
   /** Answers of the ACL per topic; null: everything is allowed. */
   verdicts: Map<TopicEntry<Route>, boolean> | null = null
-  /** Packet ids of QoS 2 telemetry; true when it is durable. */
-  receivedIds: Map<number, boolean> | null = null
   unacknowledged = 0
   acks: Buffer | null = null
   ackLength = 0
-  /** Subscriptions by filter. */
-  readonly filters = new Map<string, OnlineSubscription<Connection<Route>>>()
-  /** Copies of telemetry for this subscriber, written at the end of a chunk. */
+  /** Messages for this subscriber, written at the end of a chunk. */
   out: Buffer | null = null
   outLength = 0
   /** Messages not sent to this subscriber because too much was waiting. */
   dropped = 0
+  /** Monotonic ms when it last acknowledged a message. */
+  progress: number
 
-  constructor(
-    host: ConnectionHost<Route>,
-    wire: Wire,
-    arrival: Arrival,
-    counters: Counters,
-    time: { since: number; seen: number },
-  ) {
-    this.#host = host
+  constructor(wire: Wire, arrival: Arrival, counters: Counters, time: { since: number; seen: number }) {
     this.wire = wire
     this.arrival = arrival
     this.#counters = counters
     this.identity = { client: '', user: undefined, address: arrival.address }
     this.since = time.since
     this.seen = time.seen
+    this.progress = time.seen
+  }
+
+  get ready(): boolean {
+    return this.state === READY
   }
 
   get open(): boolean {
@@ -121,19 +119,19 @@ export class Connection<Route> implements Acknowledged, PipeEnd {
 
   write(bytes: Uint8Array): void {
     if (this.state === CLOSED) return
+    if (this.outLength > 0) writeOut(this)
     this.#counters.bytesOut += bytes.length
     this.wire.write(bytes)
   }
 
   received(id: number): void {
-    if (this.receivedIds?.has(id)) this.receivedIds.set(id, true)
+    const { session } = this
+    if (session?.received?.has(id)) session.received.set(id, null)
   }
 
-  ended(error: Error | null): void {
-    this.#host.ended(this, error)
-  }
-
-  caughtUp(): void {
-    this.#host.unblock(this, BY_INBOX)
+  /** What this connection may do from now on. */
+  judge(permissions: Permissions | null, { authorizePublish }: BrokerOptions): void {
+    this.permissions = permissions
+    this.verdicts = permissions !== null || authorizePublish !== undefined ? new Map() : null
   }
 }

@@ -1,51 +1,35 @@
 /**
- * Stands between the sockets and aedes: cuts the byte stream into packets without an object per packet, gives
- * telemetry to the fast lane and everything else to aedes, and ends connections that break the protocol or the limits.
+ * Stands before everything else: cuts the byte stream into packets without an object per packet, gives PUBLISH to the
+ * lane and everything else to the desk, and ends connections that break the protocol or the limits.
  *
  *     chunk:  ┌─ rest of a split packet ─┬ PUBLISH ┬ PUBLISH ┬ SUBSCRIBE ┬ PINGREQ ┬ begin of a split packet ─┐
- *               carry                      lane      lane      aedes       answered   carry
- *
- * aedes never sees a keepalive, since it does not see most packets; the guard enforces it.
+ *               carry                      lane      lane      desk        answered   carry
  */
 import type { Clock } from '../clock.ts'
 import {
   type Arrival,
   BY_HANDSHAKE,
-  BY_INBOX,
   CLOSED,
   CLOSING,
   Connection,
   HANDSHAKE,
-  LEAVING,
   OPENING,
   READY,
   type Wire,
 } from './connection.ts'
 import type { Counters } from './counters.ts'
-import {
-  areFiltersGood,
-  bodyStart,
-  CONNECT,
-  type ConnectFacts,
-  DISCONNECT,
-  isClientHeader,
-  MAX_CONNECT,
-  PINGREQ,
-  PUBREL,
-  packetLength,
-  readConnect,
-  SUBSCRIBE,
-  UNSUBSCRIBE,
-} from './framing.ts'
-import { DENIED, HOLD, type Lane, MALFORMED, PASS, TAKEN } from './lane.ts'
+import { bodyStart, CONNECT, DISCONNECT, isClientHeader, MAX_CONNECT, PINGREQ, packetLength } from './framing.ts'
+import { DENIED, HOLD, type Lane, MALFORMED, TAKEN } from './lane.ts'
 import type { BrokerLimits } from './options.ts'
+import { encodeRefusal } from './packets/connack.ts'
+import { type Connect, parseConnect } from './packets/connect.ts'
+import { encodeDisconnect } from './packets/disconnect.ts'
+import { PacketReader } from './packets/reader.ts'
 import type { RareLog } from './rare-log.ts'
+import { farewellOf, MALFORMED_PACKET, MqttError, SHUTTING_DOWN, UNSUPPORTED_VERSION } from './reasons.ts'
+import { writeOut } from './writes.ts'
 
 const PINGRESP = Buffer.from([0xd0, 0])
-/** CONNACK with return code 2, identifier rejected. */
-const IDENTIFIER_REJECTED = Buffer.from([0x20, 2, 0, 2])
-/** CONNACK of MQTT 5 with reason 0x84, unsupported protocol version: its clients understand no other. */
-const UNSUPPORTED_VERSION_5 = Buffer.from([0x20, 3, 0, 0x84, 0])
 /** The last packet: what follows is not read. */
 const LEAVE = 5
 /** ms that a closing connection has for what is still to be written. */
@@ -59,9 +43,13 @@ interface GuardParts<Route> {
   readonly limits: BrokerLimits
   /** Late: the lane needs the guard too. */
   readonly lane: () => Lane<Route>
-  /** A CONNECT has come: give it to aedes. */
-  connect(connection: Connection<Route>, packet: Buffer): void
-  /** The connection is gone. */
+  /** A CONNECT has come. */
+  connect(connection: Connection<Route>, connect: Connect): void
+  /** Another packet but PUBLISH, PINGREQ and DISCONNECT. @throws MqttError */
+  packet(connection: Connection<Route>, type: number, reader: PacketReader): void
+  /** @throws MqttError */
+  disconnect(connection: Connection<Route>, reader: PacketReader): void
+  /** The connection has ended, whatever may still flow out. */
   closed(connection: Connection<Route>): void
 }
 
@@ -80,7 +68,7 @@ export class Guard<Route> {
 
   open(wire: Wire, arrival: Arrival): Connection<Route> {
     const time = { since: this.#clock.now(), seen: this.#clock.monotonic() }
-    const connection = new Connection<Route>(this, wire, arrival, this.#counters, time)
+    const connection = new Connection<Route>(wire, arrival, this.#counters, time)
     this.#counters.connects++
     this.connections.add(connection)
     return connection
@@ -89,7 +77,7 @@ export class Guard<Route> {
   /** Bytes from the socket. */
   data(connection: Connection<Route>, chunk: Buffer): void {
     this.#counters.bytesIn += chunk.length
-    if (connection.state >= LEAVING) return
+    if (connection.state >= CLOSING) return
     if (connection.state === READY) connection.seen = this.#clock.monotonic()
     if (connection.blocked !== 0 || connection.pending !== null) {
       connection.pending ??= []
@@ -104,7 +92,6 @@ export class Guard<Route> {
   hungUp(connection: Connection<Route>): void {
     if (connection.state >= CLOSING || this.#hasMore(connection, (then) => this.hungUp(then))) return
     this.#close(connection, CLOSING)
-    connection.pipe?.destroy()
     this.#finish(connection)
   }
 
@@ -113,12 +100,10 @@ export class Guard<Route> {
     if (connection.state === CLOSED || this.#hasMore(connection, (then) => this.gone(then))) return
     this.#close(connection, CLOSED)
     this.connections.delete(connection)
-    connection.pipe?.destroy()
-    this.#parts.closed(connection)
     if (this.connections.size === 0) this.#empty?.()
   }
 
-  /** aedes has accepted the client. */
+  /** The client is let in. */
   ready(connection: Connection<Route>): void {
     if (connection.state !== HANDSHAKE) return
     connection.state = READY
@@ -127,24 +112,34 @@ export class Guard<Route> {
   }
 
   /** Ends a connection that did what it may not. */
-  refuse(connection: Connection<Route>, reason: string, detail: object = {}): void {
+  refuse(connection: Connection<Route>, reason: string, detail: object = {}, code = farewellOf(reason)): void {
     if (connection.state >= CLOSING) return
     this.#counters.refuse(reason)
     const { client, user, address } = connection.identity
     const fields = { reason, address, ...(client && { client }), ...(user && { user }), ...detail }
     this.#parts.rareLog.warn(`${reason} ${address}`, fields, 'mqtt client disconnected')
-    this.#close(connection, CLOSING)
-    connection.pipe?.destroy(new Error(reason))
-    connection.wire.destroy()
+    if (connection.version === 5 && connection.ready) this.dismiss(connection, code)
+    else {
+      this.#close(connection, CLOSING)
+      connection.wire.destroy()
+    }
   }
 
-  /** aedes has ended the connection. */
-  ended(connection: Connection<Route>, error: Error | null): void {
+  /** Ends a connection; a client of MQTT 5 is told why (MQTT-4.13.1-1). */
+  dismiss(connection: Connection<Route>, code: number): void {
     if (connection.state >= CLOSING) return
-    if (error) {
-      this.refuse(connection, 'protocol', { error: error.message })
-      return
-    }
+    if (connection.version === 5 && connection.ready) connection.write(encodeDisconnect(code))
+    this.#close(connection, CLOSING)
+    this.#finish(connection)
+  }
+
+  /** A CONNECT is not accepted. `answer` null: there is no word for it. */
+  turnAway(connection: Connection<Route>, reason: string, answer: Buffer | null, detail: object = {}): void {
+    if (connection.state >= CLOSING) return
+    this.#counters.refuse(reason)
+    const { address } = connection.identity
+    this.#parts.rareLog.warn(`${reason} ${address}`, { reason, address, ...detail }, 'mqtt client refused')
+    if (answer) connection.write(answer)
     this.#close(connection, CLOSING)
     this.#finish(connection)
   }
@@ -157,7 +152,7 @@ export class Guard<Route> {
   unblock(connection: Connection<Route>, reason: number): void {
     if ((connection.blocked & reason) === 0) return
     connection.blocked &= ~reason
-    if (connection.blocked !== 0 || connection.state >= LEAVING) return
+    if (connection.blocked !== 0 || connection.state >= CLOSING) return
     this.#feedPending(connection)
     this.#parts.lane().flush()
     if (connection.blocked !== 0) return
@@ -167,7 +162,7 @@ export class Guard<Route> {
       afterwards(connection)
       return
     }
-    if (connection.state >= LEAVING) return
+    if (connection.state >= CLOSING) return
     connection.seen = this.#clock.monotonic()
     connection.wire.resume()
   }
@@ -187,7 +182,7 @@ export class Guard<Route> {
     const now = this.#clock.monotonic()
     for (const connection of this.connections) {
       const silent = now - connection.seen
-      if (connection.state >= LEAVING) {
+      if (connection.state >= CLOSING) {
         if (silent > CLOSE_TIMEOUT) connection.wire.destroy()
       } else if (connection.state !== READY) {
         if (silent > this.#parts.limits.connectTimeout) this.refuse(connection, 'connect_timeout')
@@ -200,11 +195,7 @@ export class Guard<Route> {
 
   /** Ends what is left once its last bytes are out, or after `patience` ms. */
   async drained(patience: number): Promise<void> {
-    for (const connection of this.connections) {
-      if (connection.state >= CLOSING) continue
-      this.#close(connection, CLOSING)
-      this.#finish(connection)
-    }
+    for (const connection of this.connections) this.dismiss(connection, SHUTTING_DOWN)
     if (this.connections.size === 0) return
     await new Promise<void>((resolve) => {
       this.#empty = resolve
@@ -229,7 +220,7 @@ export class Guard<Route> {
     }
     const stop = this.#consume(connection, chunk, at)
     if (connection.blocked !== 0) this.#stash(connection, chunk, stop)
-    else if (stop < chunk.length && connection.state < LEAVING) this.#startCarry(connection, chunk, stop)
+    else if (stop < chunk.length && connection.state < CLOSING) this.#startCarry(connection, chunk, stop)
   }
 
   #feedPending(connection: Connection<Route>): void {
@@ -238,7 +229,7 @@ export class Guard<Route> {
     connection.pending = null
     for (let i = 0; i < list.length; i++) {
       this.#feed(connection, list[i] as Buffer)
-      if (connection.state >= LEAVING) return
+      if (connection.state >= CLOSING) return
       if (connection.blocked !== 0) {
         for (const chunk of list.slice(i + 1)) this.#stash(connection, chunk, 0)
         return
@@ -247,7 +238,7 @@ export class Guard<Route> {
   }
 
   #stash(connection: Connection<Route>, bytes: Buffer, from: number): void {
-    if (from >= bytes.length || connection.state >= LEAVING) return
+    if (from >= bytes.length || connection.state >= CLOSING) return
     connection.pending ??= []
     connection.pending.push(bytes.subarray(from))
   }
@@ -258,8 +249,6 @@ export class Guard<Route> {
     const lane = this.#parts.lane()
     const end = bytes.length
     let at = from
-    // Begin of a run of packets that aedes gets in one piece.
-    let passed = -1
     while (at < end) {
       const length = this.#completeLength(connection, bytes, at)
       if (length === 0) break
@@ -269,18 +258,11 @@ export class Guard<Route> {
       const verdict =
         (first & 0xf0) === 0x30
           ? lane.publish(connection, bytes, first, body, stop)
-          : this.#other(connection, bytes, at, body, stop)
-      if (verdict === PASS || verdict === LEAVE) {
-        if (passed < 0) passed = at
-      } else if (passed >= 0) {
-        this.#pass(connection, bytes, passed, at)
-        passed = -1
-      }
-      if (verdict > PASS) return this.#stop(connection, verdict, bytes, passed, at, stop)
+          : this.#other(connection, bytes, first, body, stop)
+      if (verdict !== TAKEN) return this.#stop(connection, verdict, bytes, at)
       at = stop
-      if (connection.blocked !== 0) break
+      if (connection.blocked !== 0 || connection.state >= CLOSING) break
     }
-    if (passed >= 0) this.#pass(connection, bytes, passed, at)
     return at
   }
 
@@ -293,53 +275,47 @@ export class Guard<Route> {
     return 0
   }
 
-  #stop(
-    connection: Connection<Route>,
-    verdict: number,
-    bytes: Buffer,
-    passed: number,
-    at: number,
-    stop: number,
-  ): number {
+  #stop(connection: Connection<Route>, verdict: number, bytes: Buffer, at: number): number {
     if (verdict === HOLD) return at
     if (verdict === MALFORMED) this.refuse(connection, 'malformed')
     if (verdict === DENIED) this.refuse(connection, 'publish_denied', { topic: connection.last?.topic })
     if (verdict === LEAVE) {
-      this.#pass(connection, bytes, passed, stop)
-      connection.state = LEAVING
-      connection.seen = this.#clock.monotonic()
+      this.#parts.lane().flush()
+      this.#close(connection, CLOSING)
+      this.#finish(connection)
     }
     return bytes.length
   }
 
   /** Any packet but PUBLISH; its length is complete. */
-  #other(connection: Connection<Route>, bytes: Buffer, at: number, body: number, end: number): number {
-    const first = bytes[at] as number
+  #other(connection: Connection<Route>, bytes: Buffer, first: number, body: number, end: number): number {
     if (!isClientHeader(first)) return MALFORMED
-    switch (first >> 4) {
-      case CONNECT: // MQTT-3.1.0-2
-        return MALFORMED
-      case PINGREQ:
-        if (end !== body) return MALFORMED
-        connection.write(PINGRESP)
-        return TAKEN
-      case DISCONNECT:
-        return end === body ? LEAVE : MALFORMED
-      case SUBSCRIBE:
-      case UNSUBSCRIBE:
-        return areFiltersGood(bytes, at, end) ? PASS : MALFORMED
-      default: {
-        if (end - body !== 2) return MALFORMED
-        const id = ((bytes[body] as number) << 8) | (bytes[body + 1] as number)
-        return first >> 4 === PUBREL && this.#parts.lane().release(connection, id) ? TAKEN : PASS
+    const type = first >> 4
+    // MQTT-3.1.0-2
+    if (type === CONNECT) return MALFORMED
+    if (type === PINGREQ) {
+      if (end !== body) return MALFORMED
+      connection.write(PINGRESP)
+      return TAKEN
+    }
+    try {
+      const reader = new PacketReader(bytes, body, end)
+      if (type === DISCONNECT) {
+        this.#parts.disconnect(connection, reader)
+        return LEAVE
       }
+      this.#parts.packet(connection, type, reader)
+      return TAKEN
+    } catch (error) {
+      if (!(error instanceof MqttError)) throw error
+      this.broken(connection, error)
+      return MALFORMED
     }
   }
 
-  #pass(connection: Connection<Route>, bytes: Buffer, from: number, to: number): void {
-    // A copy: aedes keeps views, and a view of a chunk keeps all of it.
-    if (connection.pipe && !connection.pipe.give(Buffer.from(bytes.subarray(from, to))))
-      this.block(connection, BY_INBOX)
+  /** The client broke the protocol. */
+  broken(connection: Connection<Route>, { reason, message }: MqttError): void {
+    this.refuse(connection, reason === MALFORMED_PACKET ? 'malformed' : 'protocol', { error: message }, reason)
   }
 
   /** Nothing but one CONNECT of moderate size, and nothing after it until it is accepted. */
@@ -361,30 +337,21 @@ export class Guard<Route> {
   }
 
   #connect(connection: Connection<Route>, packet: Buffer): void {
-    const facts = readConnect(packet)
-    if (!facts) this.refuse(connection, 'malformed')
-    else if (facts.version === 5) this.#turnAway(connection, 'protocol_version', UNSUPPORTED_VERSION_5)
-    // An empty id is for clean sessions only (MQTT-3.1.3-8).
-    else if (facts.client === '' && !facts.clean) this.#turnAway(connection, 'client_id', IDENTIFIER_REJECTED)
-    else this.#accept(connection, packet, facts)
-  }
-
-  #accept(connection: Connection<Route>, packet: Buffer, facts: ConnectFacts): void {
-    connection.keepalive = facts.keepalive * 1000
-    packet.writeUInt16BE(0, facts.keepaliveAt)
-    connection.clean = facts.clean
-    connection.state = HANDSHAKE
-    this.block(connection, BY_HANDSHAKE)
-    this.#parts.connect(connection, packet)
-  }
-
-  #turnAway(connection: Connection<Route>, reason: string, answer: Buffer): void {
-    this.#counters.refuse(reason)
-    const { address } = connection.identity
-    this.#parts.rareLog.warn(`${reason} ${address}`, { reason, address }, 'mqtt client refused')
-    connection.write(answer)
-    this.#close(connection, CLOSING)
-    this.#finish(connection)
+    try {
+      const connect = parseConnect(packet, bodyStart(packet, 0))
+      if (connect.version === null) {
+        // MQTT-3.1.2-2 of 3.1.1; its clients and those of 5 understand it.
+        this.turnAway(connection, 'protocol_version', encodeRefusal(4, UNSUPPORTED_VERSION))
+        return
+      }
+      connection.version = connect.version
+      connection.state = HANDSHAKE
+      this.block(connection, BY_HANDSHAKE)
+      this.#parts.connect(connection, connect)
+    } catch (error) {
+      if (!(error instanceof MqttError)) throw error
+      this.broken(connection, error)
+    }
   }
 
   #startCarry(connection: Connection<Route>, bytes: Buffer, from: number): void {
@@ -433,6 +400,7 @@ export class Guard<Route> {
 
   /** Lets what was written flow out, and discards what still comes in. */
   #finish(connection: Connection<Route>): void {
+    if (connection.outLength > 0) writeOut(connection)
     connection.wire.end()
     connection.wire.resume()
   }
@@ -443,6 +411,7 @@ export class Guard<Route> {
     connection.pending = null
     connection.carry = null
     this.#parts.lane().forget(connection)
+    this.#parts.closed(connection)
     // What was still to be looked at is given up, so its socket's end counts now.
     if (connection.afterwards !== null) queueMicrotask(() => this.gone(connection))
     connection.afterwards = null

@@ -1,11 +1,11 @@
 /**
- * The fast lane: PUBLISH packets with telemetry go from the socket's bytes to the intake, and are acknowledged when
- * the journal has them. aedes sees only those copies for local subscribers that need its book-keeping.
+ * The lane of every PUBLISH. Telemetry goes from the socket's bytes to the intake, and is acknowledged when the journal
+ * has it; an object is made only for subscribers who want more than a QoS 0 copy, and for what is retained.
  *
- *     PUBLISH ─▶ topic table ─▶ ACL ─▶ intake.take ─┬─▶ acknowledgements (wait for the journal)
- *                    │                              ├─▶ QoS 0 copies to local subscribers
- *                    │                              └─▶ aedes: QoS 1 and 2 copies, sessions, retained store
- *                    └─ no route: ordinary traffic ─▶ aedes
+ *     PUBLISH ─▶ topic table ─▶ ACL ─┬─▶ telemetry: intake.take ─▶ acknowledgement when the journal has it
+ *                 (or alias)         │
+ *                                    └─▶ subscribers ─┬─▶ QoS 0 copies, from bytes to bytes
+ *                                                     └─▶ delivery: queues, shares, properties, retained store
  *
  * No room in the intake: the socket is not read. After five seconds of it QoS 0 messages are dropped and counted, QoS 1
  * and 2 wait on.
@@ -13,63 +13,71 @@
 import type { Clock, Timer } from '../clock.ts'
 import { Acknowledgements, PUBACK, PUBCOMP, PUBREC } from './acknowledgements.ts'
 import { mayPublish } from './acl.ts'
-import { BY_FORWARDING, BY_ROOM, BY_UNACKNOWLEDGED, type Connection, READY } from './connection.ts'
-import { Copies } from './copies.ts'
+import { BY_ROOM, BY_UNACKNOWLEDGED, type Connection } from './connection.ts'
 import type { Counters } from './counters.ts'
+import type { FanOut, PacketBytes } from './fan-out.ts'
 import type { BrokerLimits, Identity, TelemetryIntake } from './options.ts'
-import type { Interest, Subscriptions } from './subscriptions.ts'
+import { PublishProperties } from './packets/publish-properties.ts'
+import {
+  MqttError,
+  NO_MATCHING_SUBSCRIBERS,
+  NOT_AUTHORIZED,
+  RECEIVE_MAXIMUM,
+  SUCCESS,
+  TOPIC_ALIAS,
+  UNKNOWN_ID,
+} from './reasons.ts'
+import type { Session, Subscriber } from './session.ts'
+import type { Subscriptions } from './subscriptions.ts'
 import { isTopic, type TopicEntry, TopicTable } from './topic-table.ts'
+import type { Writes } from './writes.ts'
 
 /** What became of a packet. */
 export const TAKEN = 0
-/** Ordinary traffic: for aedes. */
-export const PASS = 1
 /** Not taken; the connection is blocked and the packet comes again. */
-export const HOLD = 2
-export const MALFORMED = 3
-export const DENIED = 4
+export const HOLD = 1
+export const MALFORMED = 2
+export const DENIED = 3
 
 /** ms without room before QoS 0 messages are dropped. A cheap card may take seconds over one fsync; TCP holds the senders so long. */
 const PATIENCE = 5_000
-/** Rough cost of a copy on its way to subscribers beside its payload, bytes. */
-const OVERHEAD = 256
 const MAX_VERDICTS = 1_000
 
 export interface LaneHost<Route> {
   block(connection: Connection<Route>, reason: number): void
   unblock(connection: Connection<Route>, reason: number): void
-  /** To local subscribers and the retained store. */
-  publish(topic: string, payload: Buffer, qos: number, retain: boolean, done: () => void): void
+  /** The client broke the protocol: its connection is ended. */
+  broken(connection: Connection<Route>, error: MqttError): void
 }
 
 interface LaneParts<Route> {
   readonly intake: TelemetryIntake<Route>
   readonly host: LaneHost<Route>
-  readonly subscriptions: Subscriptions<Connection<Route>>
+  readonly subscriptions: Subscriptions
+  readonly fanOut: FanOut
+  readonly writes: Writes<Subscriber>
   readonly counters: Counters
   readonly clock: Clock
   readonly limits: BrokerLimits
+  /** Topic aliases that a client may use. */
+  readonly aliases: number
   authorizePublish(identity: Identity, topic: string): boolean
-  /** A subscriber did not get a message because too much waits for it. */
-  slow(connection: Connection<Route>): void
+  /** A client of MQTT 5 published what it may not. */
+  denied(connection: Connection<Route>, topic: string): void
 }
 
 export class Lane<Route> {
   readonly #parts: LaneParts<Route>
   readonly #intake: TelemetryIntake<Route>
-  readonly #subscriptions: Subscriptions<Connection<Route>>
+  readonly #subscriptions: Subscriptions
   readonly #counters: Counters
   readonly #topics: TopicTable<Route>
-  readonly #copies: Copies<Connection<Route>>
   readonly #acknowledgements = new Acknowledgements<Connection<Route>>()
   readonly #waitForRoom = new Set<Connection<Route>>()
-  readonly #waitForForwarding = new Set<Connection<Route>>()
+  readonly #properties = new PublishProperties()
+  readonly #packet: PacketBytes
   #patience: Timer | null = null
   #dropping = false
-  /** Bytes with aedes. */
-  #forwarding = 0
-  /** QoS 0 messages with aedes: while there are any, none may overtake them (MQTT-4.6.0-6). */
-  #slowCopies = 0
 
   constructor(parts: LaneParts<Route>) {
     this.#parts = parts
@@ -77,7 +85,8 @@ export class Lane<Route> {
     this.#subscriptions = parts.subscriptions
     this.#counters = parts.counters
     this.#topics = new TopicTable(parts.limits.topics, (topic) => parts.intake.route(topic))
-    this.#copies = new Copies(parts.counters, parts.limits, parts.slow)
+    const none = { at: 0, topicEnd: 0, start: 0, end: 0, qos: 0, retain: false }
+    this.#packet = { bytes: Buffer.alloc(0), ...none, properties: null }
     parts.intake.onDurable((durable) => this.#acknowledgements.commit(durable, (peer) => this.#acknowledged(peer)))
     parts.intake.onRoom(() => this.#room())
   }
@@ -93,6 +102,8 @@ export class Lane<Route> {
     for (const connection of connections) {
       connection.last = null
       connection.verdicts?.clear()
+      const { topics } = connection
+      if (topics) connection.topics = topics.map((entry) => entry && this.#find(entry.topic))
     }
   }
 
@@ -102,118 +113,189 @@ export class Lane<Route> {
     const topicStart = at + 2
     if (topicStart > end || qos === 3) return MALFORMED
     const topicEnd = topicStart + (((bytes[at] as number) << 8) | (bytes[at + 1] as number))
-    const start = qos > 0 ? topicEnd + 2 : topicEnd
+    let start = qos > 0 ? topicEnd + 2 : topicEnd
     if (start > end) return MALFORMED
+    const properties = connection.version === 5 ? this.#properties : null
+    if (properties !== null) {
+      start = properties.read(bytes, start, end)
+      if (start < 0) return this.#broken(connection, new MqttError(-start, 'the properties of a PUBLISH are not good'))
+    }
     let entry = connection.last
-    if (entry === null || !isTopic(entry.bytes, bytes, topicStart, topicEnd)) {
-      entry = this.#topics.find(bytes, topicStart, topicEnd)
+    if (entry === null || (properties?.alias ?? -1) >= 0 || !isTopic(entry.bytes, bytes, topicStart, topicEnd)) {
+      entry = this.#topicOf(connection, bytes, topicStart, topicEnd, properties?.alias ?? -1)
       if (entry === null) return MALFORMED
       connection.last = entry
     }
     const id = qos > 0 ? ((bytes[topicEnd] as number) << 8) | (bytes[topicEnd + 1] as number) : 1
     if (id === 0) return MALFORMED
-    const route = entry.route
-    if (route === null) {
-      this.#counters.messagesIn++
-      return PASS
-    }
-    if (connection.verdicts !== null && !this.#allows(connection, connection.verdicts, entry)) return DENIED
+    if (!this.#allows(connection, entry)) return this.#deny(connection, qos, id)
     if (entry.version !== this.#subscriptions.version) this.#refresh(entry)
-    if (entry.interest !== null || qos === 2 || (first & 1) === 1)
-      return this.#publishWide(connection, entry, route, bytes, first, at, id, start, end)
-    const number = this.#intake.take(route, bytes, start, end, qos)
+    const { route } = entry
+    if (route === null || entry.interest !== null || qos === 2 || (first & 1) === 1) {
+      const packet = this.#packet
+      packet.bytes = bytes
+      packet.at = at
+      packet.topicEnd = topicEnd
+      packet.start = start
+      packet.end = end
+      packet.qos = qos
+      packet.retain = (first & 1) === 1
+      packet.properties = properties
+      return this.#publishWide(connection, entry, packet, id)
+    }
+    const type = properties !== null && properties.typeEnd > 0 ? this.#contentType(connection, bytes) : undefined
+    const number = this.#intake.take(route, bytes, start, end, qos, type)
     if (number < 0) return this.#noRoom(connection, route, qos, end - start)
     this.#counters.messagesIn++
     if (qos === 1) this.#acknowledge(connection, PUBACK, id, number)
     return TAKEN
   }
 
-  /** A PUBREL for QoS 2 telemetry is ours to answer; false: it is aedes'. */
-  release(connection: Connection<Route>, id: number): boolean {
-    const durable = connection.receivedIds?.get(id)
-    if (durable === undefined) return false
+  /** A PUBREL: the client may use the packet id again (MQTT-4.3.3-11). */
+  release(connection: Connection<Route>, session: Session, id: number): void {
+    const waiting = session.received?.get(id)
     // Before its PUBREC has gone out the release means nothing; it comes again after the PUBREC.
-    if (durable) {
-      connection.receivedIds?.delete(id)
-      this.#acknowledgements.now(connection, PUBCOMP, id)
-    }
-    return true
+    if (waiting) return
+    session.received?.delete(id)
+    const reason = waiting === undefined && connection.version === 5 ? UNKNOWN_ID : SUCCESS
+    this.#acknowledgements.now(connection, PUBCOMP, id, 64, reason)
   }
 
-  /** After the packets of a chunk: sends the acknowledgements that need not wait, and the copies. */
+  /** After the packets of a chunk: sends the acknowledgements that need not wait, and what subscribers get. */
   flush(): void {
     this.#acknowledgements.flush()
-    this.#copies.flush()
+    this.#parts.writes.flush()
   }
 
   forget(connection: Connection<Route>): void {
     this.#waitForRoom.delete(connection)
-    this.#waitForForwarding.delete(connection)
   }
 
   /** A message of the broker's own making on behalf of a client, i.e. a will. False: not telemetry, or no room. */
   takeWill(topic: string, payload: Buffer, qos: number): boolean {
-    const name = Buffer.from(topic)
-    const route = this.#topics.find(name, 0, name.length)?.route ?? null
+    const route = this.#find(topic)?.route ?? null
     if (route === null) return false
     const taken = this.#intake.take(route, payload, 0, payload.length, qos) >= 0
     if (!taken) this.#intake.drop(route, payload.length)
     return taken
   }
 
-  /** Retained, QoS 2, or wanted by local subscribers. */
-  #publishWide(
-    connection: Connection<Route>,
-    entry: TopicEntry<Route>,
-    route: Route,
-    bytes: Buffer,
-    first: number,
-    at: number,
-    id: number,
-    start: number,
-    end: number,
-  ): number {
-    const qos = (first >> 1) & 3
-    const retain = (first & 1) === 1
-    if (qos === 2 && this.#isDuplicate(connection, id)) return TAKEN
-    const { interest } = entry
-    const light = !retain && this.#slowCopies === 0 && (interest === null || Math.min(qos, interest.qos) === 0)
-    const full = !light && this.#forwarding > this.#parts.limits.forwarding
-    if (full && qos > 0) return this.#wait(connection, this.#waitForForwarding, BY_FORWARDING)
+  /** Ordinary traffic, and telemetry that is retained, QoS 2, or wanted by local subscribers. */
+  #publishWide(connection: Connection<Route>, entry: TopicEntry<Route>, packet: PacketBytes, id: number): number {
+    const { bytes, start, end, qos, retain, properties } = packet
+    const { route } = entry
+    const session = connection.session as Session
+    if (qos === 2) {
+      if (this.#isDuplicate(connection, session, id)) return TAKEN
+      // MQTT-3.3.4-9
+      if (connection.version === 5 && (session.received?.size ?? 0) >= this.#parts.limits.unacknowledged)
+        return this.#broken(
+          connection,
+          new MqttError(RECEIVE_MAXIMUM, 'more QoS 2 messages than it may send at a time'),
+        )
+    }
     // An empty retained message takes the retained one away (MQTT-3.3.1-10); it is not a reading.
     let number = 0
-    if (!(retain && start === end)) number = this.#intake.take(route, bytes, start, end, qos)
-    if (number < 0) return this.#noRoom(connection, route, qos, end - start)
+    if (route !== null && !(retain && start === end)) {
+      const type = properties !== null && properties.typeEnd > 0 ? this.#contentType(connection, bytes) : undefined
+      number = this.#intake.take(route, bytes, start, end, qos, type)
+      if (number < 0) return this.#noRoom(connection, route, qos, end - start)
+    }
     this.#counters.messagesIn++
-    if (light) {
-      if (interest !== null) this.#copy(connection, entry.topic, interest, bytes, at, start, end, qos)
-    } else if (full && !retain) this.#counters.drop('forwarding_full')
-    else if (interest !== null || retain) this.#forward(entry.topic, bytes, start, end, qos, retain)
-    if (qos === 1) this.#acknowledge(connection, PUBACK, id, number)
-    if (qos === 2) this.#acknowledgeReceived(connection, id, number)
+    const matched = this.#parts.fanOut.packet(session.client, entry.topic, entry.interest, packet)
+    const reason = matched === 0 && route === null && connection.version === 5 ? NO_MATCHING_SUBSCRIBERS : SUCCESS
+    if (qos === 1) this.#acknowledge(connection, PUBACK, id, number, reason)
+    if (qos === 2) this.#acknowledgeReceived(connection, session, id, number, reason)
     return TAKEN
   }
 
-  /** QoS 2: a packet id is one message until it is released (MQTT-4.3.3-2). */
-  #isDuplicate(connection: Connection<Route>, id: number): boolean {
-    const durable = connection.receivedIds?.get(id)
-    if (durable === true) this.#acknowledgements.now(connection, PUBREC, id)
-    return durable !== undefined
+  /** The client has sent more than it was told that it may (MQTT 5 section 3.3.4). */
+  #isTooMuch(connection: Connection<Route>, waiting: number): boolean {
+    if (connection.version !== 5 || waiting < this.#parts.limits.receiveMaximum) return false
+    this.#broken(connection, new MqttError(RECEIVE_MAXIMUM, 'more QoS 1 and 2 messages at a time than it may send'))
+    return true
   }
 
-  #acknowledgeReceived(connection: Connection<Route>, id: number, entry: number): void {
-    connection.receivedIds ??= new Map()
-    connection.receivedIds.set(id, false)
-    this.#acknowledge(connection, PUBREC, id, entry)
+  /** By its name, or by an alias that stands for it, or does so from now on (MQTT 5 section 3.3.2.3.4). */
+  #topicOf(
+    connection: Connection<Route>,
+    bytes: Buffer,
+    topicStart: number,
+    topicEnd: number,
+    alias: number,
+  ): TopicEntry<Route> | null {
+    if (alias < 0) return this.#topics.find(bytes, topicStart, topicEnd)
+    // MQTT-3.3.2-8, -9
+    const good = alias > 0 && alias <= this.#parts.aliases
+    const isNew = topicEnd > topicStart
+    const known = isNew ? undefined : connection.topics?.[alias]
+    if (!good || (!isNew && !known)) {
+      this.#broken(connection, new MqttError(TOPIC_ALIAS, `topic alias ${alias} stands for nothing`))
+      return null
+    }
+    if (known) return known
+    const entry = this.#topics.find(bytes, topicStart, topicEnd)
+    if (entry === null) return null
+    connection.topics ??= []
+    connection.topics[alias] = entry
+    return entry
   }
 
-  #acknowledge(connection: Connection<Route>, kind: number, id: number, entry: number): void {
+  /** Media type of the payload, when it is one that the journal can keep. */
+  #contentType(connection: Connection<Route>, bytes: Buffer): string | undefined {
+    const { typeStart, typeEnd } = this.#properties
+    const known = connection.contentType
+    if (known.length !== typeEnd - typeStart || !isAscii(known, bytes, typeStart)) {
+      const text = bytes.toString('latin1', typeStart, typeEnd)
+      connection.contentType = /^[\x20-\x7e]{1,255}$/.test(text) ? text : ''
+    }
+    return connection.contentType || undefined
+  }
+
+  #broken(connection: Connection<Route>, error: MqttError): number {
+    this.#parts.host.broken(connection, error)
+    return MALFORMED
+  }
+
+  /** Clients of MQTT 5 are told, those before it can only be disconnected. */
+  #deny(connection: Connection<Route>, qos: number, id: number): number {
+    if (connection.version !== 5) return DENIED
+    this.#parts.denied(connection, connection.last?.topic ?? '')
+    if (qos === 1) this.#acknowledge(connection, PUBACK, id, 0, NOT_AUTHORIZED)
+    if (qos === 2) this.#acknowledge(connection, PUBREC, id, 0, NOT_AUTHORIZED)
+    return TAKEN
+  }
+
+  /** QoS 2: a packet id is one message until it is released (MQTT-4.3.3-10). */
+  #isDuplicate(connection: Connection<Route>, session: Session, id: number): boolean {
+    const waiting = session.received?.get(id)
+    if (waiting === undefined) return false
+    if (waiting === null) this.#acknowledgements.now(connection, PUBREC, id)
+    // It came over an earlier connection and is not durable yet: this one is told too.
+    else if (waiting !== connection) this.#acknowledgements.add(connection, PUBREC, id, 0)
+    return true
+  }
+
+  #acknowledgeReceived(
+    connection: Connection<Route>,
+    session: Session,
+    id: number,
+    entry: number,
+    reason: number,
+  ): void {
+    session.received ??= new Map()
+    session.received.set(id, connection)
+    this.#acknowledge(connection, PUBREC, id, entry, reason)
+  }
+
+  #acknowledge(connection: Connection<Route>, kind: number, id: number, entry: number, reason = SUCCESS): void {
     if (connection.unacknowledged === 0 && entry <= this.#intake.durable) {
       if (kind === PUBREC) connection.received(id)
-      this.#acknowledgements.now(connection, kind, id)
+      this.#acknowledgements.now(connection, kind, id, 64, reason)
       return
     }
-    this.#acknowledgements.add(connection, kind, id, entry)
+    this.#acknowledgements.add(connection, kind, id, entry, reason)
+    if (this.#isTooMuch(connection, connection.unacknowledged - 1)) return
     if (connection.unacknowledged >= this.#parts.limits.unacknowledged)
       this.#parts.host.block(connection, BY_UNACKNOWLEDGED)
   }
@@ -224,40 +306,6 @@ export class Lane<Route> {
       this.#parts.host.unblock(connection, BY_UNACKNOWLEDGED)
   }
 
-  /** QoS 0 to whoever subscribes; needs no state, so aedes is not asked. */
-  #copy(
-    publisher: Connection<Route>,
-    topic: string,
-    interest: Interest<Connection<Route>>,
-    bytes: Buffer,
-    at: number,
-    start: number,
-    end: number,
-    qos: number,
-  ): void {
-    for (const subscriber of interest.subscribers)
-      if (subscriber.state === READY) this.#copies.add(subscriber, bytes, at, qos > 0 ? start - 2 : start, start, end)
-    if (interest.local) {
-      const payload = Buffer.from(bytes.subarray(start, end))
-      this.#subscriptions.emitLocal({ topic, payload, clientId: publisher.identity.client })
-    }
-  }
-
-  #forward(topic: string, bytes: Buffer, start: number, end: number, qos: number, retain: boolean): void {
-    const size = end - start + OVERHEAD
-    this.#forwarding += size
-    if (qos === 0) this.#slowCopies++
-    const done = () => this.#forwarded(size, qos)
-    this.#parts.host.publish(topic, Buffer.from(bytes.subarray(start, end)), qos, retain, done)
-  }
-
-  #forwarded(size: number, qos: number): void {
-    this.#forwarding -= size
-    if (qos === 0) this.#slowCopies--
-    if (this.#waitForForwarding.size === 0 || this.#forwarding * 2 > this.#parts.limits.forwarding) return
-    this.#resume(this.#waitForForwarding, BY_FORWARDING)
-  }
-
   #noRoom(connection: Connection<Route>, route: Route, qos: number, bytes: number): number {
     if (this.#dropping && qos === 0) {
       this.#intake.drop(route, bytes)
@@ -266,33 +314,34 @@ export class Lane<Route> {
       return TAKEN
     }
     if (!this.#dropping) this.#patience ??= this.#parts.clock.after(PATIENCE, () => this.#loosePatience())
-    return this.#wait(connection, this.#waitForRoom, BY_ROOM)
+    this.#waitForRoom.add(connection)
+    this.#parts.host.block(connection, BY_ROOM)
+    return HOLD
   }
 
   #loosePatience(): void {
     this.#patience = null
     this.#dropping = true
-    this.#resume(this.#waitForRoom, BY_ROOM)
+    this.#resume()
   }
 
   #room(): void {
     this.#dropping = false
     this.#patience?.cancel()
     this.#patience = null
-    this.#resume(this.#waitForRoom, BY_ROOM)
-  }
-
-  #wait(connection: Connection<Route>, waiting: Set<Connection<Route>>, reason: number): number {
-    waiting.add(connection)
-    this.#parts.host.block(connection, reason)
-    return HOLD
+    this.#resume()
   }
 
   /** In the order in which they began to wait; whoever has to wait again goes to the end. */
-  #resume(waiting: Set<Connection<Route>>, reason: number): void {
-    const list = [...waiting]
-    waiting.clear()
-    for (const connection of list) this.#parts.host.unblock(connection, reason)
+  #resume(): void {
+    const list = [...this.#waitForRoom]
+    this.#waitForRoom.clear()
+    for (const connection of list) this.#parts.host.unblock(connection, BY_ROOM)
+  }
+
+  #find(topic: string): TopicEntry<Route> | undefined {
+    const name = Buffer.from(topic)
+    return this.#topics.find(name, 0, name.length) ?? undefined
   }
 
   #refresh(entry: TopicEntry<Route>): void {
@@ -300,7 +349,9 @@ export class Lane<Route> {
     entry.interest = this.#subscriptions.interest(entry.topic)
   }
 
-  #allows(connection: Connection<Route>, verdicts: Map<TopicEntry<Route>, boolean>, entry: TopicEntry<Route>): boolean {
+  #allows(connection: Connection<Route>, entry: TopicEntry<Route>): boolean {
+    const { verdicts } = connection
+    if (verdicts === null) return !entry.reserved
     let verdict = verdicts.get(entry)
     if (verdict === undefined) {
       const { permissions, identity } = connection
@@ -310,4 +361,9 @@ export class Lane<Route> {
     }
     return verdict
   }
+}
+
+function isAscii(text: string, bytes: Buffer, at: number): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) !== bytes[at + i]) return false
+  return true
 }

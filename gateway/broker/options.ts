@@ -17,18 +17,24 @@ export interface BrokerLimits {
   readonly connectTimeout: number
   /** Failed log-ins per address and minute before further attempts are refused unseen. */
   readonly failedLogins: number
-  /** PUBLISH packets of one connection that wait for their acknowledgement. */
+  /** PUBLISH packets of one connection that wait for their acknowledgement; beyond, it is not read. */
   readonly unacknowledged: number
+  /** Likewise for clients of MQTT 5, which are told, and disconnected when they send more. */
+  readonly receiveMaximum: number
   /** Bytes waiting for one subscriber beyond which QoS 0 messages to it are dropped; at eight times that it is disconnected. */
   readonly subscriberQueue: number
-  /** Bytes handed to local subscribers and not yet written, all together: beyond, QoS 0 copies are dropped and QoS 1 waits. */
-  readonly forwarding: number
   readonly subscriptionsPerClient: number
   /** Persistent sessions; the one that has been offline longest goes first. */
   readonly sessions: number
   /** Messages kept for one persistent session; the oldest go first. */
   readonly sessionMessages: number
   readonly sessionBytes: number
+  /** All sessions together. */
+  readonly queuedBytes: number
+  /** How long a session may outlive its connection, s. */
+  readonly sessionExpiry: number
+  /** Longest keep alive, ms; clients of MQTT 5 are told. */
+  readonly keepalive: number
   readonly retainedMessages: number
   readonly retainedBytes: number
   /** Distinct topics remembered. */
@@ -43,12 +49,15 @@ export const DEFAULT_LIMITS: BrokerLimits = {
   connectTimeout: 10_000,
   failedLogins: 10,
   unacknowledged: 65_535,
+  receiveMaximum: 1_000,
   subscriberQueue: 1024 * 1024,
-  forwarding: 16 * 1024 * 1024,
   subscriptionsPerClient: 1_000,
   sessions: 10_000,
   sessionMessages: 10_000,
   sessionBytes: 8 * 1024 * 1024,
+  queuedBytes: 64 * 1024 * 1024,
+  sessionExpiry: Infinity,
+  keepalive: Infinity,
   retainedMessages: 100_000,
   retainedBytes: 64 * 1024 * 1024,
   topics: 200_000,
@@ -103,7 +112,7 @@ export interface TelemetryIntake<Route> {
    * The payload is `chunk[start, end)`, valid only during the call. Returns an entry number > 0: acknowledge when
    * `durable` has reached it; 0: taken, acknowledge now; -1: no room, not taken, stop reading until `onRoom`.
    */
-  take(route: Route, chunk: Buffer, start: number, end: number, qos: number): number
+  take(route: Route, chunk: Buffer, start: number, end: number, qos: number, contentType?: string): number
   readonly durable: number
   onDurable(listener: (durable: number) => void): void
   onRoom(listener: () => void): void

@@ -1,87 +1,96 @@
 /**
- * Who wants which topics: connected clients, local consumers inside the gateway, and persistent sessions, also while
- * they are away. It stands in for the message queue that aedes emits to, so nothing can subscribe past it.
+ * Who wants which topics: sessions, also while their clients are away, groups that share a subscription, and consumers
+ * inside the gateway.
  *
- * `version` changes whenever an answer of `wants` may change; whoever asks per topic can remember the answer by it.
+ * `version` changes whenever an answer of `interest` may change; whoever asks per topic can remember the answer by it.
  */
 import { FilterTree } from './filter-tree.ts'
+import type { Publication } from './publication.ts'
+import type { Session } from './session.ts'
 
-/** A message on its way to subscribers; aedes' packet. */
-export interface Delivery {
-  readonly topic: string
-  readonly payload: Buffer
+export interface Subscription {
+  readonly session: Session
+  /** As the client wrote it, `$share/…` and all. */
+  readonly filter: string
+  readonly share: string | null
+  /** Without the share. */
+  readonly topics: string
   readonly qos: 0 | 1 | 2
-  readonly retain: boolean
-  readonly brokerCounter: number
-  /** Undefined when the gateway itself publishes. */
-  readonly clientId?: string
+  readonly noLocal: boolean
+  readonly retainAsPublished: boolean
+  /** 0: none. */
+  readonly identifier: number
 }
 
-type Done = (error?: Error | null) => void
-type Deliver = (delivery: Delivery, done: Done) => void
+/** Those that share a subscription: each message goes to one of them (MQTT-4.8.2-4). */
+export interface Share {
+  readonly members: Subscription[]
+  /** Whose turn it was last. */
+  turn: number
+}
 
-/** A subscription of a connected client. */
-export interface OnlineSubscription<Subscriber> {
-  readonly subscriber: Subscriber
-  readonly qos: number
+/** One session's subscriptions to a topic: it gets one message (MQTT-3.3.4-2). */
+export interface Target {
+  readonly session: Session
+  readonly subscriptions: readonly Subscription[]
+  /** The highest that was granted. */
+  readonly qos: 0 | 1 | 2
+  readonly identifiers: readonly number[]
+  readonly retainAsPublished: boolean
 }
 
 /** Who wants messages of one topic. */
-export interface Interest<Subscriber> {
-  /** Connected clients, each once. */
-  readonly subscribers: readonly Subscriber[]
+export interface Interest {
+  /** Each session once. */
+  readonly targets: readonly Target[]
+  readonly shares: readonly Share[]
   /** Highest QoS that anyone asked for. */
   readonly qos: number
   /** Whether there are consumers inside the gateway. */
   readonly local: boolean
+  /** All of them get the same bytes: no shares, no identifiers, nobody who does not want its own messages. */
+  readonly plain: boolean
 }
 
-/** A subscription of a persistent session with QoS 1 or 2. */
-export interface StoredSubscription {
-  readonly clientId: string
-  readonly topic: string
-  readonly qos: number
-}
+export type LocalHandler = (publication: Pick<Publication, 'topic' | 'payload' | 'clientId'>) => void
 
-type LocalHandler = (delivery: Pick<Delivery, 'topic' | 'payload' | 'clientId'>) => void
+const NO_IDENTIFIERS: readonly number[] = []
 
-const nothing = () => {}
-
-export class Subscriptions<Subscriber> {
-  readonly #online = new FilterTree<Deliver>()
-  readonly #subscribers = new FilterTree<OnlineSubscription<Subscriber>>()
+export class Subscriptions {
+  readonly #single = new FilterTree<Subscription>()
+  readonly #shared = new FilterTree<Share>()
+  readonly #shares = new Map<string, Share>()
   readonly #local = new FilterTree<LocalHandler>()
-  readonly #stored = new FilterTree<StoredSubscription>()
   #version = 0
 
   get version(): number {
     return this.#version
   }
 
-  /** Who would get a message on this topic, or for whom it would be kept; null: nobody. */
-  interest(topic: string): Interest<Subscriber> | null {
-    const online: OnlineSubscription<Subscriber>[] = []
-    this.#subscribers.match(topic, online)
-    const local = this.#local.has(topic)
-    const stored = this.#stored.has(topic)
-    if (online.length === 0 && !local && !stored) return null
-    const qos = online.reduce((highest, each) => Math.max(highest, each.qos), stored ? 1 : 0)
-    return { subscribers: [...new Set(online.map(({ subscriber }) => subscriber))], qos, local }
-  }
-
-  addOnline(filter: string, subscription: OnlineSubscription<Subscriber>): void {
+  /** True: the session had none with this filter. */
+  add(subscription: Subscription): boolean {
+    const { session, filter } = subscription
+    const isNew = !this.remove(session, filter)
+    session.subscriptions.set(filter, subscription)
+    if (subscription.share === null) this.#single.add(subscription.topics, subscription)
+    else this.#join(subscription)
     this.#version++
-    this.#subscribers.add(filter, subscription)
+    return isNew
   }
 
-  removeOnline(filter: string, subscription: OnlineSubscription<Subscriber>): void {
+  /** False: there is none. */
+  remove(session: Session, filter: string): boolean {
+    const subscription = session.subscriptions.get(filter)
+    if (!subscription) return false
+    session.subscriptions.delete(filter)
+    if (subscription.share === null) this.#single.remove(subscription.topics, subscription)
+    else this.#leave(subscription)
     this.#version++
-    this.#subscribers.remove(filter, subscription)
+    return true
   }
 
-  /** Whether a connected client subscribes to this topic now. */
-  hasSubscriber(topic: string): boolean {
-    return this.#online.has(topic)
+  removeAll(session: Session): void {
+    for (const filter of [...session.subscriptions.keys()]) this.remove(session, filter)
   }
 
   addLocal(filter: string, handler: LocalHandler): () => void {
@@ -93,71 +102,84 @@ export class Subscriptions<Subscriber> {
     }
   }
 
-  addStored(subscription: StoredSubscription): void {
-    this.#version++
-    this.#stored.add(subscription.topic, subscription)
-  }
-
-  removeStored(subscription: StoredSubscription): void {
-    this.#version++
-    this.#stored.remove(subscription.topic, subscription)
-  }
-
-  /** One subscription per session, the one with the highest QoS. */
-  storedFor(topic: string): StoredSubscription[] {
-    const found: StoredSubscription[] = []
-    this.#stored.match(topic, found)
-    if (found.length < 2) return found
-    const best = new Map<string, StoredSubscription>()
-    for (const each of found) {
-      const known = best.get(each.clientId)
-      if (!known || known.qos < each.qos) best.set(each.clientId, each)
+  /** Who would get a message on this topic, or for whom it would be kept; null: nobody. */
+  interest(topic: string): Interest | null {
+    const single = found(this.#single, topic)
+    const shares = found(this.#shared, topic)
+    const local = this.#local.has(topic)
+    if (single.length === 0 && shares.length === 0 && !local) return null
+    const targets = targetsOf(single)
+    const granted = [...single, ...shares.flatMap(({ members }) => members)]
+    return {
+      targets,
+      shares,
+      qos: granted.reduce((highest, each) => Math.max(highest, each.qos), 0),
+      local,
+      plain: shares.length === 0 && single.every(({ identifier, noLocal }) => identifier === 0 && !noLocal),
     }
-    return [...best.values()]
   }
 
-  /** For aedes: a connected client subscribes. */
-  on(filter: string, deliver: Deliver, done?: Done): this {
-    this.#version++
-    this.#online.add(filter, deliver)
-    done?.()
-    return this
+  /** Subscriptions that match the topic, whether their clients are connected or not. */
+  to(topic: string): Subscription[] {
+    return [...found(this.#single, topic), ...found(this.#shared, topic).flatMap(({ members }) => members)]
   }
 
-  /** For aedes. */
-  removeListener(filter: string, deliver: Deliver, done?: Done): this {
-    this.#version++
-    this.#online.remove(filter, deliver)
-    done?.()
-    return this
+  emitLocal(publication: Pick<Publication, 'topic' | 'payload' | 'clientId'>): void {
+    for (const handler of found(this.#local, publication.topic)) handler(publication)
   }
 
-  /** For aedes: `done` once every subscriber has been handed the message. */
-  emit(delivery: Delivery, done: Done = nothing): this {
-    this.emitLocal(delivery)
-    const online: Deliver[] = []
-    this.#online.match(delivery.topic, online)
-    let left = online.length
-    if (left === 0) {
-      done()
-      return this
+  #join(subscription: Subscription): void {
+    const key = keyOf(subscription)
+    let share = this.#shares.get(key)
+    if (!share) {
+      share = { members: [], turn: 0 }
+      this.#shares.set(key, share)
+      this.#shared.add(subscription.topics, share)
     }
-    const one = () => {
-      if (--left === 0) done()
-    }
-    for (const deliver of online) deliver(delivery, one)
-    return this
+    share.members.push(subscription)
   }
 
-  emitLocal(delivery: Pick<Delivery, 'topic' | 'payload' | 'clientId'>): void {
-    const local: LocalHandler[] = []
-    this.#local.match(delivery.topic, local)
-    for (const handler of local) handler(delivery)
+  #leave(subscription: Subscription): void {
+    const key = keyOf(subscription)
+    const share = this.#shares.get(key)
+    const at = share?.members.indexOf(subscription) ?? -1
+    if (!share || at < 0) return
+    share.members.splice(at, 1)
+    if (share.members.length > 0) return
+    this.#shares.delete(key)
+    this.#shared.remove(subscription.topics, share)
   }
+}
 
-  /** For aedes. */
-  close(done: Done): this {
-    done()
-    return this
+function keyOf({ share, topics }: Subscription): string {
+  return `${share}/${topics}`
+}
+
+function found<Value>(tree: FilterTree<Value>, topic: string): Value[] {
+  const values: Value[] = []
+  tree.match(topic, values)
+  return values
+}
+
+function targetsOf(subscriptions: readonly Subscription[]): Target[] {
+  if (subscriptions.length < 2) return subscriptions.map((each) => targetOf(each.session, [each]))
+  const bySession = new Map<Session, Subscription[]>()
+  for (const each of subscriptions) {
+    const known = bySession.get(each.session)
+    if (known) known.push(each)
+    else bySession.set(each.session, [each])
   }
+  return [...bySession].map(([session, own]) => targetOf(session, own))
+}
+
+export function targetOf(session: Session, subscriptions: readonly Subscription[]): Target {
+  let qos: 0 | 1 | 2 = 0
+  let retainAsPublished = false
+  let identifiers = NO_IDENTIFIERS
+  for (const each of subscriptions) {
+    if (each.qos > qos) qos = each.qos
+    retainAsPublished ||= each.retainAsPublished
+    if (each.identifier > 0) identifiers = [...identifiers, each.identifier]
+  }
+  return { session, subscriptions, qos, identifiers, retainAsPublished }
 }

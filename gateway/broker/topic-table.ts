@@ -2,7 +2,7 @@
  * Topics known by their bytes, so that a PUBLISH needs no text: an open hash table with the string, the route and what
  * else is known of the topic. When it is full it is cleared and fills again; nothing depends on an entry's identity.
  */
-import type { Connection } from './connection.ts'
+import { isReserved } from './acl.ts'
 import type { Interest } from './subscriptions.ts'
 import { isTopicName, textOf } from './topics.ts'
 
@@ -12,8 +12,10 @@ export interface TopicEntry<Route> {
   readonly topic: string
   /** null: not telemetry. */
   readonly route: Route | null
+  /** Clients may not publish to it. */
+  readonly reserved: boolean
   /** Who wants it, as of `version` of the subscriptions. */
-  interest: Interest<Connection<Route>> | null
+  interest: Interest | null
   version: number
 }
 
@@ -60,7 +62,15 @@ export class TopicTable<Route> {
     if (this.#size >= this.#limit) this.clear()
     else if (this.#size * 2 >= this.#slots.length) this.#grow()
     const bytes = new Uint8Array(chunk.subarray(start, end))
-    const entry = { bytes, hash, topic, route: this.#route(topic), interest: null, version: -1 }
+    const entry = {
+      bytes,
+      hash,
+      topic,
+      route: this.#route(topic),
+      reserved: isReserved(topic),
+      interest: null,
+      version: -1,
+    }
     place(this.#slots, entry)
     this.#size++
     return entry

@@ -5,9 +5,11 @@ import type { Wire } from './connection.ts'
 
 export class SocketWire implements Wire {
   readonly #socket: Socket
+  drained: (() => void) | null = null
 
   constructor(socket: Socket) {
     this.#socket = socket
+    socket.on('drain', () => this.drained?.())
   }
 
   get queued(): number {
@@ -41,6 +43,10 @@ const NORMAL = 1000
 /** MQTT packets may span messages, and a message may hold several (MQTT 3.1.1 section 6). */
 export class WebSocketWire implements Wire {
   readonly #socket: WebSocket
+  readonly #sent = () => {
+    if (this.#socket.bufferedAmount === 0) this.drained?.()
+  }
+  drained: (() => void) | null = null
 
   constructor(socket: WebSocket) {
     this.#socket = socket
@@ -51,7 +57,7 @@ export class WebSocketWire implements Wire {
   }
 
   write(bytes: Uint8Array): void {
-    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.send(bytes, { binary: true })
+    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.send(bytes, { binary: true }, this.#sent)
   }
 
   pause(): void {

@@ -2,45 +2,61 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Connection, Wire } from '../../gateway/broker/connection.ts'
 import { Counters } from '../../gateway/broker/counters.ts'
+import { Delivery } from '../../gateway/broker/delivery.ts'
+import { FanOut } from '../../gateway/broker/fan-out.ts'
 import { Guard } from '../../gateway/broker/guard.ts'
 import { Lane } from '../../gateway/broker/lane.ts'
 import { DEFAULT_LIMITS } from '../../gateway/broker/options.ts'
+import type { Connect } from '../../gateway/broker/packets/connect.ts'
 import { RareLog } from '../../gateway/broker/rare-log.ts'
+import { Retained } from '../../gateway/broker/retained.ts'
+import { Session, type Subscriber } from '../../gateway/broker/session.ts'
+import { FORGETFUL } from '../../gateway/broker/session-store.ts'
 import { Subscriptions } from '../../gateway/broker/subscriptions.ts'
+import { Writes } from '../../gateway/broker/writes.ts'
 import { FakeClock } from '../support/clock.ts'
-import { connectPacket, FakeIntake, PINGREQ, publishPacket, TestLog } from './support.ts'
+import { connectPacket, FakeIntake, PINGREQ, packet, publishPacket, TestLog, text } from './support.ts'
 
-/** Guard and lane without sockets and without aedes. */
+/** Guard and lane without sockets and without sessions. */
 function setUp() {
   const clock = new FakeClock()
   const counters = new Counters()
   const intake = new FakeIntake()
-  const connects: Buffer[] = []
-  const parts = { clock, counters, limits: DEFAULT_LIMITS }
+  const connects: Connect[] = []
+  const subscriptions = new Subscriptions()
+  const writes = new Writes<Subscriber>(DEFAULT_LIMITS)
+  const slow = () => {}
+  const store = FORGETFUL
+  const parts = { clock, counters, limits: DEFAULT_LIMITS, subscriptions, writes, store, slow }
   const guard: Guard<string> = new Guard({
     ...parts,
     rareLog: new RareLog(clock, new TestLog()),
     lane: () => lane,
-    connect: (_, packet) => connects.push(packet),
+    connect: (connection, connect) => {
+      connects.push(connect)
+      connection.session = new Session(connect.client)
+    },
+    packet: () => {},
+    disconnect: () => {},
     closed: () => {},
   })
+  const retained = new Retained(DEFAULT_LIMITS, counters, clock)
+  const delivery = new Delivery({ ...parts, stalled: () => {} })
   const lane: Lane<string> = new Lane({
     ...parts,
     intake,
-    subscriptions: new Subscriptions(),
+    fanOut: new FanOut({ ...parts, retained, delivery }),
+    aliases: 0,
     authorizePublish: () => true,
-    slow: () => {},
-    host: {
-      block: (connection, reason) => guard.block(connection, reason),
-      unblock: (connection, reason) => guard.unblock(connection, reason),
-      publish: () => {},
-    },
+    denied: () => {},
+    host: guard,
   })
   return { clock, guard, intake, connects, counters }
 }
 
 class FakeWire implements Wire {
   queued = 0
+  drained = null
   paused = false
   destroyed = false
   written: Buffer[] = []
@@ -70,13 +86,12 @@ function open(guard: Guard<string>): { wire: FakeWire; connection: Connection<st
   return { wire, connection: guard.open(wire, arrival) }
 }
 
-test('aedes gets the CONNECT without its keepalive, and nothing is read until the client is accepted', () => {
+test('nothing is read behind a CONNECT until the client is accepted', () => {
   const { guard, connects, intake } = setUp()
   const { wire, connection } = open(guard)
   const behind = publishPacket('telemetry/d', 'x')
   guard.data(connection, Buffer.concat([connectPacket({ client: 'c', keepalive: 60 }), behind]))
-  assert.deepEqual(connects, [connectPacket({ client: 'c', keepalive: 0 })])
-  assert.equal(connection.keepalive, 60_000)
+  assert.deepEqual([connects[0]?.client, connects[0]?.keepalive], ['c', 60])
   assert.equal(wire.paused, true)
   assert.equal(intake.taken.length, 0)
   guard.ready(connection)
@@ -157,7 +172,7 @@ test('a packet that is claimed and not sent costs no memory', () => {
 test('a closing connection that takes nothing is cut off after five seconds', async () => {
   const { guard, clock } = setUp()
   const { wire, connection } = open(guard)
-  guard.data(connection, connectPacket({ client: '', clean: false }))
+  guard.data(connection, packet(0x10, text('MQTT'), Buffer.from([9, 2, 0, 0]), text('a')))
   guard.sweep()
   assert.equal(wire.destroyed, false)
   await clock.advance(5_001)

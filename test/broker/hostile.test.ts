@@ -242,11 +242,11 @@ test('a client silent for one and a half times its keepalive is disconnected, an
   await forever.ping()
 })
 
-test('MQTT 5 is refused in its own words', async (t) => {
+test('a version that nobody knows is refused in words that its client may', async (t) => {
   const { port, broker } = await startBroker(t)
   const client = new RawClient(t, port)
-  client.send(packet(0x10, text('MQTT'), Buffer.from([5, 2, 0, 0, 0]), text('a')))
-  assert.deepEqual(await client.read(5), Buffer.from([0x20, 3, 0, 0x84, 0]))
+  client.send(packet(0x10, text('MQTT'), Buffer.from([6, 2, 0, 0, 0]), text('a')))
+  assert.deepEqual(await client.read(4), Buffer.from([0x20, 2, 0, 1]))
   await client.closed
   assert.equal(broker.status().refused.protocol_version, 1)
 })

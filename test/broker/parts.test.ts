@@ -3,11 +3,11 @@ import { test } from 'node:test'
 import { type Acknowledged, Acknowledgements, PUBACK } from '../../gateway/broker/acknowledgements.ts'
 import { isLoopback, parseAddress, plainAddress } from '../../gateway/broker/address.ts'
 import { packetLength } from '../../gateway/broker/framing.ts'
-import { Pipe } from '../../gateway/broker/pipe.ts'
+import { OutgoingQueue } from '../../gateway/broker/outgoing.ts'
+import { NO_PROPERTIES } from '../../gateway/broker/publication.ts'
 import { RareLog } from '../../gateway/broker/rare-log.ts'
-import { type QueuedPacket, SessionQueue } from '../../gateway/broker/session-queue.ts'
 import { FakeClock } from '../support/clock.ts'
-import { ack, packet, publishPacket, TestLog } from './support.ts'
+import { ack, packet, TestLog } from './support.ts'
 
 test('the length of a packet is known as soon as its header is', () => {
   for (const size of [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152]) {
@@ -61,43 +61,47 @@ test('acknowledgements keep each connection’s order over random commits, one w
   }
 })
 
-test('what is written before the CONNACK follows it', () => {
-  const written: Buffer[] = []
-  const pipe = new Pipe({ write: (bytes) => written.push(Buffer.from(bytes)), ended: () => {}, caughtUp: () => {} })
-  const connack = Buffer.from([0x20, 2, 1, 0])
-  const early = publishPacket('a', 'early')
-  for (const part of [early.subarray(0, 3), early.subarray(3), connack.subarray(0, 2)]) pipe.write(part)
-  assert.equal(written.length, 0)
-  pipe.write(Buffer.concat([connack.subarray(2), publishPacket('a', 'later')]))
-  assert.deepEqual(Buffer.concat(written), Buffer.concat([connack, early, publishPacket('a', 'later')]))
-  pipe.destroy()
-})
-
-test('a session queue is bounded by bytes too, and replays what was not acknowledged', () => {
-  const queue = new SessionQueue()
-  const message = (brokerCounter: number): QueuedPacket => ({
-    cmd: 'publish',
-    brokerId: 'b',
-    brokerCounter,
-    topic: 'a',
-    payload: Buffer.alloc(799),
-    qos: 1,
-    retain: false,
-    dup: false,
-    messageId: undefined,
-  })
-  let dropped = 0
-  for (let i = 1; i <= 10; i++) dropped += queue.push(message(i), 100, 5_000)
-  assert.deepEqual([queue.size, dropped], [5, 5])
-  queue.sent(6, 100)
-  queue.sent(7, 101)
-  queue.sent(1, 102)
-  assert.equal(queue.acknowledge(100)?.messageId, 100)
-  assert.equal(queue.acknowledge(100), undefined)
-  queue.release({ cmd: 'pubrel', messageId: 101 })
-  const replay = [...queue.replay()].map((each) => ('brokerCounter' in each ? each.brokerCounter : each.cmd))
-  assert.deepEqual(replay, ['pubrel', 8, 9, 10])
-  assert.equal(queue.acknowledge(101)?.cmd, 'pubrel')
+test('what goes to a session is in order, sent again under its id, and the oldest goes first', () => {
+  const queue = new OutgoingQueue()
+  const push = (topic: string, qos: 1 | 2 = 1) =>
+    queue.push({
+      publication: {
+        topic,
+        payload: Buffer.alloc(10),
+        qos,
+        retain: false,
+        properties: NO_PROPERTIES,
+        expires: Infinity,
+        clientId: undefined,
+      },
+      qos,
+      retain: false,
+      identifiers: [],
+    })
+  for (const topic of ['a', 'b', 'c', 'd']) push(topic, 2)
+  assert.deepEqual([queue.next(2)?.id, queue.next(2)?.id, queue.next(2)], [1, 2, undefined])
+  assert.equal(queue.release(1), true)
+  assert.equal(queue.release(3), false)
+  queue.rewind()
+  const again = [queue.next(10), queue.next(10), queue.next(10)]
+  assert.deepEqual(
+    again.map((each) => [each?.id, each?.sent, each?.released]),
+    [
+      [1, true, true],
+      [2, true, false],
+      [3, false, false],
+    ],
+  )
+  assert.equal(queue.settle(2)?.publication.topic, 'b')
+  assert.equal(queue.settle(2), undefined)
+  queue.rewind()
+  assert.equal(queue.dropOldest()?.publication.topic, 'c')
+  assert.deepEqual(
+    [...queue.all()].map(({ publication }) => publication.topic),
+    ['a', 'd'],
+  )
+  for (let i = 0; i < 65_533; i++) assert.ok(push('e'))
+  assert.equal(push('one too many'), null)
 })
 
 test('addresses are read in all their forms', () => {

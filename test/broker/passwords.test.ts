@@ -13,6 +13,7 @@ import {
   verifyPassword,
   writePasswordFile,
 } from '../../gateway/broker/passwords.ts'
+import { BAD_CREDENTIALS, NOT_AUTHORIZED } from '../../gateway/broker/reasons.ts'
 import { FakeClock } from '../support/clock.ts'
 import { temporaryDirectory } from './support.ts'
 
@@ -103,12 +104,13 @@ test('after too many failures an address is refused unseen for a while, a rememb
   const logIn = (password: string, address = arrival.address) =>
     authentication.verify({ ...arrival, address }, 'ann', Buffer.from(password))
   assert.equal((await logIn('pw')).ok, true)
-  for (let i = 0; i < 3; i++) assert.deepEqual(await logIn(`${i}`), { ok: false, code: 4, reason: 'bad_credentials' })
-  assert.deepEqual(await logIn('3'), { ok: false, code: 5, reason: 'login_rate' })
+  for (let i = 0; i < 3; i++)
+    assert.deepEqual(await logIn(`${i}`), { ok: false, code: BAD_CREDENTIALS, reason: 'bad_credentials' })
+  assert.deepEqual(await logIn('3'), { ok: false, code: NOT_AUTHORIZED, reason: 'login_rate' })
   assert.equal((await logIn('pw')).ok, true)
-  assert.deepEqual(await logIn('4', '192.0.2.2'), { ok: false, code: 4, reason: 'bad_credentials' })
+  assert.deepEqual(await logIn('4', '192.0.2.2'), { ok: false, code: BAD_CREDENTIALS, reason: 'bad_credentials' })
   await clock.advance(60_000)
-  assert.deepEqual(await logIn('5'), { ok: false, code: 4, reason: 'bad_credentials' })
+  assert.deepEqual(await logIn('5'), { ok: false, code: BAD_CREDENTIALS, reason: 'bad_credentials' })
 })
 
 test('a name without configured users is no name', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { FakeClock } from '../support/clock.ts'
 import {
   ack,
   connectPacket,
@@ -230,7 +231,8 @@ test('a stalled subscriber holds back nobody, loses QoS 0 beyond its bound, and 
 })
 
 test('a stalled subscriber of QoS 1 is disconnected, and its session keeps the messages', async (t) => {
-  const { port, broker } = await startBroker(t, { limits: { subscriberQueue: 50_000 } })
+  const clock = new FakeClock()
+  const { port, broker } = await startBroker(t, { limits: { subscriberQueue: 50_000 } }, clock)
   const session = { client: 'stalled', clean: false }
   const stalled = await subscriber(t, port, 'a/#', 1, session)
   stalled.socket.pause()
@@ -238,6 +240,7 @@ test('a stalled subscriber of QoS 1 is disconnected, and its session keeps the m
   let published = 0
   while (broker.status().refused.subscriber_too_slow === undefined && published < 800) {
     await broker.publish('a/b', payload, { qos: 1 })
+    await clock.advance(10)
     published++
   }
   assert.equal(broker.status().refused.subscriber_too_slow, 1)

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { isTopicFilter } from '../../broker/topics.ts'
 import { listen } from '../address.ts'
 import { bytes } from '../bytes.ts'
+import { duration } from '../duration.ts'
 import { DURABILITY, durability, flag, name, ON_MAPPINGS, path, placeholders, whole } from '../entry.ts'
 import { text } from '../scalar.ts'
 
@@ -74,6 +75,18 @@ const limits = z
     subscriberQueue: bytes({ min: 4096 }, { example: '1MB' })
       .prefault('1MB')
       .describe('What may wait for one slow subscriber before QoS 0 messages to it are dropped.'),
+    receiveMaximum: whole(1, 65_535, { example: 1000 })
+      .prefault(1000)
+      .describe('QoS 1 and 2 messages that an MQTT 5 client may send before they are acknowledged.'),
+    keepAlive: duration({ min: 1000, max: 65_535_000 }, { example: '60s' })
+      .exactOptional()
+      .describe('Longest keep alive of MQTT 5 clients; by default they choose.'),
+    sessions: whole(0, 1_000_000, { example: 10_000 })
+      .prefault(10_000)
+      .describe('Sessions kept while their clients are away; the one away longest goes first.'),
+    sessionExpiry: duration({ min: 1000 }, { example: '30d' })
+      .exactOptional()
+      .describe('Longest time that a session is kept while its client is away; by default as long as the client asks.'),
   })
   .prefault({})
 
