@@ -187,12 +187,7 @@ export class Lane<Route> {
     const session = connection.session as Session
     if (qos === 2) {
       if (this.#isDuplicate(connection, session, id)) return TAKEN
-      // MQTT-3.3.4-9
-      if (connection.version === 5 && (session.received?.size ?? 0) >= this.#parts.limits.unacknowledged)
-        return this.#broken(
-          connection,
-          new MqttError(RECEIVE_MAXIMUM, 'more QoS 2 messages than it may send at a time'),
-        )
+      if (this.#isTooMuch(connection, session.received?.size ?? 0)) return MALFORMED
     }
     // An empty retained message takes the retained one away (MQTT-3.3.1-10); it is not a reading.
     let number = 0

@@ -17,6 +17,8 @@ export interface Taken {
 /** An intake that the test controls: entries become durable when it says so. */
 export class FakeIntake implements TelemetryIntake<string> {
   readonly taken: Taken[] = []
+  /** Content types of what was taken. */
+  readonly types: (string | undefined)[] = []
   readonly dropped: string[] = []
   routes: string[] = []
   /** True: everything is durable at once. */
@@ -33,8 +35,9 @@ export class FakeIntake implements TelemetryIntake<string> {
     return topic.startsWith('telemetry/') ? topic : null
   }
 
-  take(route: string, chunk: Buffer, start: number, end: number, qos: number): number {
+  take(route: string, chunk: Buffer, start: number, end: number, qos: number, contentType?: string): number {
     if (this.full) return -1
+    this.types.push(contentType)
     this.taken.push({ topic: route, payload: chunk.toString('utf8', start, end), qos })
     this.#notify()
     return this.instant ? 0 : ++this.#entry
