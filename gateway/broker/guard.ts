@@ -128,6 +128,8 @@ export class Guard<Route> {
   /** Ends a connection; a client of MQTT 5 is told why (MQTT-4.13.1-1). */
   dismiss(connection: Connection<Route>, code: number): void {
     if (connection.state >= CLOSING) return
+    // What it did before is acknowledged first.
+    this.#parts.lane().flush()
     if (connection.version === 5 && connection.ready) connection.write(encodeDisconnect(code))
     this.#close(connection, CLOSING)
     this.#finish(connection)

@@ -355,7 +355,7 @@ for (const [what, properties] of bad)
     const { port, intake, broker } = await startBroker(t)
     const { client } = await PacketClient.open(t, port)
     client.socket.write(packet(0x30, text('telemetry/d'), properties, Buffer.from('payload')))
-    assert.ok([0x81, 0x82].includes((await client.next('disconnect')).reasonCode))
+    assert.match(`${(await client.next('disconnect')).reasonCode}`, /^(129|130)$/)
     await client.closed
     assert.equal(intake.taken.length, 0)
     const { malformed = 0, protocol = 0 } = broker.status().refused
