@@ -8,11 +8,9 @@ import { join } from 'node:path'
 import { createDeadLetters } from '../decode/dead-letters.ts'
 import { createDevices } from '../decode/devices.ts'
 import { DamageError, reasonOf, StartError } from '../errors.ts'
-import { LEVEL_NAMES } from '../history/history.ts'
 import type { Audit } from '../http/schemas.ts'
-import { type Files, realFiles } from '../log/files.ts'
-import type { Damage } from '../log/log.ts'
-import { type LogReport, openStored, verifyLog } from '../log/verify.ts'
+import { realFiles } from '../log/files.ts'
+import { type LogReport, openStored } from '../log/verify.ts'
 import { readOutboxState } from '../outbox/durable.ts'
 import type { OutboxState } from '../outbox/state.ts'
 import type { Onlooker, PipelineParts } from '../pipeline.ts'
@@ -20,6 +18,7 @@ import { createShapes } from '../reading.ts'
 import { CLASSES, type RecordClass } from '../record.ts'
 import { liveAudit } from '../view.ts'
 import { openCheckpoints } from './checkpoint.ts'
+import { type Intact, verifyFiles } from './intact.ts'
 import { replay } from './journal.ts'
 import { recover } from './recovery.ts'
 
@@ -32,62 +31,32 @@ export interface AuditReport extends Audit {
 export async function auditData({ data }: { readonly data: string }): Promise<AuditReport> {
   if (!existsSync(join(data, 'journal')))
     throw new StartError('SLUICE_NO_DATA', `there is no gateway's data in ${data}`)
-  const damage: string[] = []
-  const journal = await verify(realFiles, join(data, 'journal'), damage)
-  const outbox = await verifyOutbox(data, damage)
-  for (const level of LEVEL_NAMES) await verify(realFiles, join(data, 'history', level), damage)
-  const ledger = await replayDry(data, damage)
-  for (const { name, report } of outbox.logs) {
-    if (report.marked - outbox.base > journal.next - 1)
-      damage.push(
-        `outbox ${name}: holds records of entry ${report.marked - outbox.base}, the journal ends at ${journal.next - 1}`,
-      )
-  }
-  return { ...ledger, sinks: outbox.sinks, damage }
+  const { logs, damage } = await verifyFiles(data)
+  const state = await readOutboxState(realFiles, join(data, 'outbox', 'state')).catch(unreadable)
+  const { ledger, complaints } = await replayDry(data)
+  const ahead = CLASSES.flatMap((name) => aheadOf(name, logs, state?.base ?? 0))
+  const sinks = CLASSES.flatMap((name) => sinksOf(state, name, logs.get(join('outbox', name))))
+  return { ...ledger, sinks, damage: [...damage, ...ahead, ...complaints] }
 }
 
-async function verify(files: Files, directory: string, damage: string[]): Promise<LogReport> {
-  const report = await verifyLog({ directory, files })
-  for (const found of report.damage) damage.push(damageLine(found))
-  for (const name of report.quarantined) damage.push(`${join(directory, name)}: was put aside as unreadable`)
-  return report
+/** It was reported with the other files. */
+function unreadable(error: unknown): null {
+  if (error instanceof DamageError) return null
+  throw error
 }
 
-function damageLine({ file, offset, bytes, firstLost, lastLost }: Damage): string {
-  const lost = firstLost === undefined || lastLost === undefined ? '' : `, ${lastLost - firstLost + 1} entries lost`
-  return `${file}: ${bytes} bytes at ${offset} are not what was written${lost}`
+/** No outbox commit precedes the journal commit of what it counts. */
+function aheadOf(name: RecordClass, logs: Intact['logs'], base: number): string[] {
+  const marked = (logs.get(join('outbox', name))?.marked ?? 0) - base
+  const last = (logs.get('journal')?.next ?? 1) - 1
+  return marked > last ? [`outbox ${name}: holds records of entry ${marked}, the journal ends at ${last}`] : []
 }
 
-interface OutboxAudit {
-  readonly logs: readonly { readonly name: RecordClass; readonly report: LogReport }[]
-  /** Added to entry numbers in its marks. */
-  readonly base: number
-  readonly sinks: Audit['sinks']
-}
-
-async function verifyOutbox(data: string, damage: string[]): Promise<OutboxAudit> {
-  const logs: { name: RecordClass; report: LogReport }[] = []
-  for (const name of CLASSES) logs.push({ name, report: await verify(realFiles, join(data, 'outbox', name), damage) })
-  const state = await readState(data, damage)
-  const sinks = logs.flatMap(({ name, report }) => sinksOf(state, name, report))
-  return { logs, base: state?.base ?? 0, sinks }
-}
-
-async function readState(data: string, damage: string[]): Promise<OutboxState | null> {
-  try {
-    return await readOutboxState(realFiles, join(data, 'outbox', 'state'))
-  } catch (error) {
-    if (!(error instanceof DamageError)) throw error
-    damage.push(error.message)
-    return null
-  }
-}
-
-function sinksOf(state: OutboxState | null, name: RecordClass, report: LogReport): Audit['sinks'] {
+function sinksOf(state: OutboxState | null, name: RecordClass, report: LogReport | undefined): Audit['sinks'] {
   const lane = state?.lanes[name]
   if (!lane) return []
   const distance = lane.jumps.at(-1)?.[1] ?? 0
-  const end = report.next + distance
+  const end = (report?.next ?? 1) + distance
   return Object.entries(lane.readers).map(([sink, { next }]) => ({
     sink,
     class: name,
@@ -96,20 +65,19 @@ function sinksOf(state: OutboxState | null, name: RecordClass, report: LogReport
   }))
 }
 
-async function replayDry(data: string, damage: string[]): Promise<Audit> {
-  const store = await openCheckpoints({
-    files: realFiles,
-    directory: join(data, 'checkpoints'),
-    readOnly: true,
-    onDamage: (file, reason) => damage.push(`${file}: ${reason}`),
-  })
+interface Replayed {
+  readonly ledger: Audit
+  readonly complaints: readonly string[]
+}
+
+async function replayDry(data: string): Promise<Replayed> {
+  const directory = join(data, 'checkpoints')
+  // What cannot be read was reported with the other files.
+  const store = await openCheckpoints({ files: realFiles, directory, readOnly: true, onDamage: () => undefined })
   const checkpoint = await store.load()
-  const stored = await openStored({
-    directory: join(data, 'journal'),
-    files: realFiles,
-    floor: (checkpoint?.entry ?? 0) + 1,
-  })
-  if (!checkpoint && stored.next > 1) damage.push('there is no checkpoint that can be read')
+  const floor = (checkpoint?.entry ?? 0) + 1
+  const stored = await openStored({ directory: join(data, 'journal'), files: realFiles, floor })
+  const complaints = !checkpoint && stored.next > 1 ? ['there is no checkpoint that can be read'] : []
   try {
     const { pipeline, differences } = await recover({
       journal: { log: stored, replay: (from, visit) => replay(stored, from, visit) },
@@ -118,12 +86,13 @@ async function replayDry(data: string, damage: string[]): Promise<Audit> {
       parts: dryParts(),
       restoreStages: () => undefined,
     })
-    if (differences > 0) damage.push(`journal: ${differences} messages are not understood as they were when they came`)
-    return liveAudit(pipeline, undefined)
+    if (differences > 0)
+      complaints.push(`journal: ${differences} messages are not understood as they were when they came`)
+    return { ledger: liveAudit(pipeline, undefined), complaints }
   } catch (error) {
     if (error instanceof StartError) throw error
-    damage.push(`the state cannot be rebuilt: ${reasonOf(error)}`)
-    return { balanced: false, sources: [], windows: [], sinks: [] }
+    complaints.push(`the state cannot be rebuilt: ${reasonOf(error)}`)
+    return { ledger: { balanced: false, sources: [], windows: [], sinks: [] }, complaints }
   }
 }
 

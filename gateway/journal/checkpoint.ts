@@ -1,14 +1,16 @@
 /**
  * Checkpoints: the gateway's whole state after some entry of the journal, so that a start replays only what came later.
  *
- *   checkpoint-<entry>.ckpt   "SLUICECP" | version u8 | 0 0 0 | crc32 of the rest | deflated:
+ *   checkpoint-<entry>.ckpt   "SLUICECP" | version u8 | 0 0 0 | crc32 of the 12 bytes before and of the rest | deflated:
  *                             length of the facts u32 | facts, JSON | windows, as they wrote themselves
+ *
+ * Version 1 had the CRC of the rest only: a flipped version would have been taken for a newer gateway's.
  *
  * A checkpoint counts only once the journal is durable up to its entry and the outbox too, which is the caller's care.
  * Two are kept, and the journal back to the older one: a damaged checkpoint costs a longer replay, nothing else. What
  * can't be read is renamed to `.corrupt` and never looked at again.
  */
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
 import { deflate, inflate } from 'node:zlib'
 import { DamageError, reasonOf, StartError } from '../errors.ts'
@@ -16,8 +18,9 @@ import { crc32 } from '../log/crc32.ts'
 import { codeOf, type Files, readSmall, replaceSmall } from '../log/files.ts'
 
 const MAGIC = Buffer.from('SLUICECP', 'latin1')
-const VERSION = 1
+const VERSION = 2
 const HEAD = 16
+const CRC_AT = 12
 const NAME = /^checkpoint-(\d{16})\.ckpt$/
 /** No checkpoint is larger, bytes. */
 const LIMIT = 1 << 30
@@ -45,7 +48,7 @@ export async function encodeCheckpoint(checkpoint: Checkpoint): Promise<Buffer> 
   const head = Buffer.alloc(HEAD)
   MAGIC.copy(head)
   head[8] = VERSION
-  head.writeUInt32BE(crc32(body, 0), 12)
+  head.writeUInt32BE(crc32(body, crc32(head.subarray(0, CRC_AT), 0)), CRC_AT)
   return Buffer.concat([head, body])
 }
 
@@ -57,14 +60,17 @@ export async function decodeCheckpoint(bytes: Buffer): Promise<Checkpoint> {
   if (bytes.length < HEAD || bytes.compare(MAGIC, 0, 8, 0, 8) !== 0) {
     throw new DamageError('SLUICE_CHECKPOINT', 'not a checkpoint')
   }
+  const body = bytes.subarray(HEAD)
+  const first = bytes[8] === 1 && bytes.readUIntBE(9, 3) === 0
+  const seed = first ? 0 : crc32(bytes.subarray(0, CRC_AT), 0)
+  if (crc32(body, seed) !== bytes.readUInt32BE(CRC_AT))
+    throw new DamageError('SLUICE_CHECKPOINT', 'checkpoint is damaged')
   if ((bytes[8] as number) > VERSION) {
     throw new StartError(
       'SLUICE_NEWER_DATA',
       `checkpoint of version ${bytes[8]}: written by a newer gateway, upgrade this one`,
     )
   }
-  const body = bytes.subarray(HEAD)
-  if (crc32(body, 0) !== bytes.readUInt32BE(12)) throw new DamageError('SLUICE_CHECKPOINT', 'checkpoint is damaged')
   const plain = await promisify<Uint8Array, Buffer>(inflate)(body)
   const end = 4 + plain.readUInt32BE(0)
   const { entry, facts } = JSON.parse(plain.toString('utf8', 4, end)) as { entry: number; facts: unknown }
@@ -142,15 +148,24 @@ function pathOf(directory: string, entry: number): string {
   return join(directory, `checkpoint-${String(entry).padStart(16, '0')}.ckpt`)
 }
 
+/**
+ * A checkpoint whose name says what it holds.
+ *
+ * @throws DamageError, StartError as `decodeCheckpoint`; the system's errors
+ */
+export async function readCheckpoint(files: Files, path: string): Promise<Checkpoint> {
+  const bytes = await readSmall(files, path, Math.min(LIMIT, await files.size(path)))
+  const checkpoint = await decodeCheckpoint(bytes ?? Buffer.alloc(0))
+  const [entry] = entryOf(basename(path))
+  if (checkpoint.entry !== entry) throw new DamageError('SLUICE_CHECKPOINT', `holds entry ${checkpoint.entry}`)
+  return checkpoint
+}
+
 async function read(options: StoreOptions, entry: number): Promise<Checkpoint | null> {
   const { files, directory } = options
   const path = pathOf(directory, entry)
   try {
-    const bytes = await readSmall(files, path, Math.min(LIMIT, await files.size(path)))
-    if (!bytes) return null
-    const checkpoint = await decodeCheckpoint(bytes)
-    if (checkpoint.entry !== entry) throw new DamageError('SLUICE_CHECKPOINT', `holds entry ${checkpoint.entry}`)
-    return checkpoint
+    return await readCheckpoint(files, path)
   } catch (error) {
     if (error instanceof StartError) throw error
     if (!options.readOnly) await files.rename(path, `${path}.corrupt`).catch(() => undefined)

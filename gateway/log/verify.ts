@@ -1,9 +1,19 @@
 /** Looks a log over without changing a byte: what `sluice audit` knows of the disk, also while no gateway runs. */
+
+import { join } from 'node:path'
 import type { Damage, Torn } from './damage.ts'
-import type { Files } from './files.ts'
-import { AFTER_TROUBLE, type SegmentHead } from './format.ts'
+import { type Files, readSmall } from './files.ts'
+import {
+  AFTER_TROUBLE,
+  decodeIdentity,
+  encodeIdentity,
+  IDENTITY_FILE,
+  newIdentity,
+  type SegmentHead,
+} from './format.ts'
 import { type Batch, readLog } from './reader.ts'
 import { judge, listQuarantined, recover } from './recovery.ts'
+import { isRot } from './rot.ts'
 import type { Segment } from './segments.ts'
 import { type Survey, survey } from './survey.ts'
 
@@ -86,7 +96,12 @@ export async function verifyLog(options: StoredOptions): Promise<LogReport> {
     damage.push(found)
     options.onDamage?.(found)
   }
-  const { identity, segments, next, mark, markedTo, torn } = await recover({ directory, files, floor, damaged: report })
+  const recovered = await recover({ directory, files, floor, damaged: report })
+  const { identity, segments, next, mark, markedTo } = recovered
+  const changed = recovered.torn !== null && (await isRot(files, recovered.torn, identity.seed))
+  if (changed) report(recovered.torn as Torn)
+  const torn = changed ? null : recovered.torn
+  await verifyIdentity(files, directory, report)
   let frames = 0
   let records = 0
   let following: SegmentHead | null = null
@@ -123,6 +138,14 @@ export async function verifyLog(options: StoredOptions): Promise<LogReport> {
     quarantined: await listQuarantined(files, directory),
     torn,
   }
+}
+
+/** An identity that cannot be read is taken from the segments: no harm, but damage. */
+async function verifyIdentity(files: Files, directory: string, report: (damage: Damage) => void): Promise<void> {
+  const file = join(directory, IDENTITY_FILE)
+  const bytes = await readSmall(files, file)
+  if (bytes !== null && encodeIdentity(decodeIdentity(bytes) ?? newIdentity()).compare(bytes) !== 0)
+    report({ file, offset: 0, bytes: bytes.length })
 }
 
 /** A segment that others follow: all below `end` was durable. */
