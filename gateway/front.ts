@@ -5,6 +5,7 @@ import type { Clock } from './clock.ts'
 import { formatAddress } from './config/address.ts'
 import type { Loaded } from './config/load.ts'
 import { reasonOf, StartError } from './errors.ts'
+import type { Credential, Role } from './http/access.ts'
 import type { HttpServer } from './http/server.ts'
 import type { Intake, Origin, SourceState } from './ingest/intake.ts'
 import type { Journal } from './journal/journal.ts'
@@ -46,16 +47,32 @@ export function brokerOptions({ config, resolve }: Loaded): BrokerOptions {
   }
 }
 
-/** @throws StartError the token file cannot be read */
-export async function httpToken({ config, resolve }: Loaded): Promise<string | undefined> {
-  const { token, tokenFile } = config.http
-  if (tokenFile === undefined) return token
-  const path = resolve(tokenFile)
-  try {
-    return (await readFile(path, 'utf8')).trim()
-  } catch (error) {
-    throw new StartError('SLUICE_TOKEN_FILE', `http: cannot read ${path}: ${reasonOf(error)}`, { cause: error })
+/** Who may ask over HTTP. @throws StartError a token file cannot be used, or two have one token */
+export async function httpCredentials({ config, resolve }: Loaded): Promise<Credential[]> {
+  const { token, tokenFile, users } = config.http
+  const credentials: Credential[] = []
+  const add = async (name: string, role: Role, given: { token?: string; tokenFile?: string }) => {
+    const own = given.tokenFile === undefined ? given.token : await readToken(resolve(given.tokenFile))
+    if (own === undefined) return
+    const other = credentials.find((one) => one.token === own)
+    if (other) throw new StartError('SLUICE_TOKEN_TWICE', `http: ${name} and ${other.name} have the same token`)
+    credentials.push({ name, role, token: own })
   }
+  await add('operator', 'operator', {
+    ...(token === undefined ? {} : { token }),
+    ...(tokenFile === undefined ? {} : { tokenFile }),
+  })
+  for (const [name, { role, ...given }] of Object.entries(users)) await add(name, role, given)
+  return credentials
+}
+
+async function readToken(path: string): Promise<string> {
+  const text = await readFile(path, 'utf8').catch((error) => {
+    throw new StartError('SLUICE_TOKEN_FILE', `http: cannot read ${path}: ${reasonOf(error)}`, { cause: error })
+  })
+  // An empty file must not open the gateway to everyone.
+  if (!/^\S+$/.test(text.trim())) throw new StartError('SLUICE_TOKEN_FILE', `http: ${path} does not hold one token`)
+  return text.trim()
 }
 
 /** The broker's lane into the journal. */

@@ -18,7 +18,7 @@ import { STAGE as COMMANDS } from './commands/stage.ts'
 import type { Loaded } from './config/load.ts'
 import { createDashboard } from './dashboard/dashboard.ts'
 import { closeLookups } from './decode/lookups.ts'
-import { brokerOptions, httpOptions, httpToken, laneOf, runtimeOf } from './front.ts'
+import { brokerOptions, httpCredentials, httpOptions, laneOf, runtimeOf } from './front.ts'
 import type { Api } from './http/api.ts'
 import { type HttpServer, startHttp } from './http/server.ts'
 import type { SourceState } from './ingest/intake.ts'
@@ -29,7 +29,8 @@ import type { Log } from './logging.ts'
 import type { Pipeline } from './pipeline.ts'
 import { openStorage, type Storage } from './storage.ts'
 import { clockIsRight, createTimeSync, type TimeSync } from './time-sync.ts'
-import { createView, telemetryOf } from './view.ts'
+import { telemetryOf } from './view/telemetry.ts'
+import { createView } from './view/view.ts'
 import { within } from './within.ts'
 
 export interface GatewayParts {
@@ -113,10 +114,10 @@ async function build(parts: GatewayParts, storage: Storage, undo: Undo): Promise
   undo.push(() => broker.close())
   running.ports = await broker.listen()
 
-  running.token = await httpToken(parts.loaded)
+  running.credentials = await httpCredentials(parts.loaded)
   const secret = createSecret()
   const http = await startHttp({
-    options: { ...httpOptions(parts.loaded), token: () => running.token, secret },
+    options: { ...httpOptions(parts.loaded), credentials: () => running.credentials, secret },
     api,
     clock,
     log: log.child({ stage: 'http' }),
@@ -209,7 +210,6 @@ function viewOf({ clock, version }: GatewayParts, viewed: Viewed): Api {
     history: storage.history,
     sources: viewed.sources,
     commands: stages.commands.stage,
-    described: () => running.loaded.config.devices,
     acknowledge: entrance.acknowledge,
     broker: () => running.broker,
     ports: () => running.ports,

@@ -2,7 +2,7 @@
 import type { Numbers, StageNumbers } from './http/metrics.ts'
 import type { SourceLedger } from './journal/ledger.ts'
 import { sumOf } from './journal/ledger.ts'
-import type { ViewParts } from './view.ts'
+import type { ViewParts } from './view/parts.ts'
 
 export type NumbersParts = Pick<
   ViewParts,

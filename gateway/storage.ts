@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { blockDeviceOf } from './block-device.ts'
+import { openChanges } from './changes.ts'
 import { runtimeFile } from './cli/runtime.ts'
 import type { Clock, Timer } from './clock.ts'
 import type { Config } from './config/schema.ts'
@@ -12,7 +13,7 @@ import { createJournal, type Journal } from './journal/journal.ts'
 import { countWrites } from './log/counted.ts'
 import { type Files, realFiles } from './log/files.ts'
 import { type DirectoryLock, lockDirectory } from './log/lock.ts'
-import { openLog } from './log/log.ts'
+import { type Log as DurableLog, openLog } from './log/log.ts'
 import type { Log } from './logging.ts'
 import { openOutboxFiles } from './outbox/durable.ts'
 import type { Outbox } from './outbox/outbox.ts'
@@ -29,6 +30,8 @@ export interface Storage {
   readonly directory: string
   readonly journal: Journal
   readonly outbox: Outbox
+  /** The trail of changes. */
+  readonly changes: DurableLog
   /** Undefined when the config gives it no room. */
   readonly history: History | undefined
   readonly checkpoints: CheckpointStore
@@ -110,6 +113,13 @@ async function open({ config, directory, clock, log, ...parts }: StorageParts, l
           onTrouble: (trouble) => disk.trouble('history', trouble),
           onDamage: ({ file, offset, bytes }) => disk.damaged(file, `${bytes} bytes at ${offset}`),
         })
+  const changes = await openChanges({
+    directory: join(directory, 'changes'),
+    files,
+    clock,
+    onTrouble: (trouble) => disk.trouble('changes', trouble),
+    onDamage: ({ file, offset, bytes }) => disk.damaged(file, `${bytes} bytes at ${offset}`),
+  })
   const { commit, segment, buffer, compress } = config.journal
   const eager = commit <= EAGER_UP_TO
   const journalLog = await openLog({
@@ -130,6 +140,7 @@ async function open({ config, directory, clock, log, ...parts }: StorageParts, l
     directory,
     journal: createJournal(journalLog, clock),
     outbox,
+    changes,
     history,
     checkpoints,
     checkpoint,
@@ -143,6 +154,7 @@ async function open({ config, directory, clock, log, ...parts }: StorageParts, l
       locking.cancel()
       await journalLog.close()
       await history?.close()
+      await changes.close()
       await outbox.close()
       lock.release()
     },

@@ -5,7 +5,7 @@ import type { Clock } from '../clock.ts'
 import type { Loaded } from '../config/load.ts'
 import { planReload } from '../config/reload.ts'
 import { closeLookups, exchangeLookups, openLookups } from '../decode/lookups.ts'
-import { httpToken } from '../front.ts'
+import { httpCredentials } from '../front.ts'
 import type { Checkpointing } from '../journal/checkpointing.ts'
 import type { Log } from '../logging.ts'
 import { definitionsOf } from '../rules/definition.ts'
@@ -30,7 +30,7 @@ export async function reload(parts: ReloadParts, next: Loaded): Promise<void> {
   const { lookups, rules, upstreams } = stages
   const plan = planReload(running.loaded.config, next.config)
   // What can fail comes first.
-  const token = await httpToken(next)
+  const credentials = await httpCredentials(next)
   const tables = plan.apply.includes('lookups') ? await openLookups(next, clock, log) : undefined
   try {
     await broker.reload(parts.mqttOptions(next))
@@ -39,7 +39,7 @@ export async function reload(parts: ReloadParts, next: Loaded): Promise<void> {
     throw error
   }
   running.restarts = nameRestarts(running.first, next, log)
-  running.token = token
+  running.credentials = credentials
   running.loaded = next
   // The decoder holds on to its tables until there is another flow.
   if (tables) exchangeLookups(lookups, tables)

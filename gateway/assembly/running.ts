@@ -1,6 +1,7 @@
 /** What of a gateway changes while it runs; made anew at each start, written by the start, the reload and the stop. */
 import type { Broker } from '../broker/broker.ts'
 import type { Loaded } from '../config/load.ts'
+import type { Credential } from '../http/access.ts'
 import { UNSYNCED_NOTICE } from '../time-sync.ts'
 
 export interface Running {
@@ -14,7 +15,8 @@ export interface Running {
   readonly notices: string[]
   ready: boolean
   ports: Readonly<Record<string, number>>
-  token: string | undefined
+  /** Who may ask over HTTP. */
+  credentials: readonly Credential[]
   /** Once it listens. */
   broker: Broker | undefined
 }
@@ -27,7 +29,7 @@ export function createRunning(loaded: Loaded): Running {
     notices: [],
     ready: false,
     ports: {},
-    token: undefined,
+    credentials: [],
     broker: undefined,
   }
 }

@@ -1,4 +1,5 @@
 /** The stages that data walks through after the intake, built in the order of the flow and brought back from the disk. */
+import { type Changes, createChanges } from '../changes.ts'
 import type { Clock } from '../clock.ts'
 import { type Commands, openCommands } from '../commands/open.ts'
 import { STAGE as COMMANDS } from '../commands/stage.ts'
@@ -6,6 +7,7 @@ import { createDeadLetters, type DeadLetters } from '../decode/dead-letters.ts'
 import { createDevices, type Devices } from '../decode/devices.ts'
 import type { LookupTable } from '../decode/lookup.ts'
 import { openLookups } from '../decode/lookups.ts'
+import { createDescriptions, type Descriptions } from '../descriptions.ts'
 import { flowOf } from '../flow.ts'
 import { createLive, type Live } from '../http/live.ts'
 import { type Recovered, recover } from '../journal/recovery.ts'
@@ -29,6 +31,8 @@ export interface StageParts {
 export interface Stages {
   readonly lookups: Record<string, LookupTable>
   readonly devices: Devices
+  readonly descriptions: Descriptions
+  readonly changes: Changes
   readonly deadLetters: DeadLetters
   readonly rules: RuleStage
   readonly commands: Commands
@@ -54,10 +58,16 @@ export async function buildStages({ storage, running, clock, log }: StageParts):
     settings: storage.settings,
     resolve: (path) => running.loaded.resolve(path),
   })
+  const descriptions = createDescriptions({
+    settings: storage.settings,
+    config: () => running.loaded.config.devices,
+    written: () => (running.loaded.effective as { devices?: Record<string, unknown> }).devices ?? {},
+  })
   const commands = openCommands({
     clock,
     log: log.child({ stage: COMMANDS }),
     config: () => running.loaded.config,
+    described: descriptions.get,
     devices,
   })
   const rules = new RuleStage({
@@ -80,6 +90,8 @@ export async function buildStages({ storage, running, clock, log }: StageParts):
   return {
     lookups: await openLookups(running.first, clock, log),
     devices,
+    descriptions,
+    changes: createChanges(storage.changes, clock, log.child({ stage: 'http' })),
     deadLetters: createDeadLetters(),
     rules,
     commands,

@@ -5,6 +5,7 @@ import type { Broker } from '../broker/broker.ts'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import type { Devices } from '../decode/devices.ts'
+import type { Descriptions } from '../descriptions.ts'
 import { lastValue } from '../devices.ts'
 import { BusyError, RefusedError, RequestError, reasonOf } from '../errors.ts'
 import { type CommandStatus, commandRequest } from '../http/schemas.ts'
@@ -21,6 +22,8 @@ export interface CommandsParts {
   readonly log: PluginLog
   /** As it is now. */
   readonly config: () => Config
+  /** What people say of a device. */
+  readonly described: Descriptions['get']
   readonly devices: Devices
 }
 
@@ -45,21 +48,17 @@ const BUSY_PAUSE = 200
 /** Of a command's id; a longer name of a message is not taken for one. */
 const MAX_ID = 256
 
-export function openCommands({ clock, log, config, devices }: CommandsParts): Commands {
-  const declared = (device: string) => {
-    const all = config().devices
-    return Object.hasOwn(all, device) ? all[device] : undefined
-  }
+export function openCommands({ clock, log, config, described, devices }: CommandsParts): Commands {
   const stage = new CommandStage({
     clock,
     log,
     options: () => config().commands,
-    declared: (device) => declared(device)?.commands,
+    declared: (device) => described(device)?.commands,
     lastValue: (device, field) => lastValue(devices.find(device)?.last, field),
   })
   const acl = (): readonly AclRule[] | undefined => config().mqtt.acl
   const mqtt = createMqttCommands(acl)
-  const webhooks = createWebhooks((device) => declared(device)?.webhook, clock)
+  const webhooks = createWebhooks((device) => described(device)?.webhook, clock)
   return {
     stage,
     mqtt,

@@ -41,7 +41,7 @@ function* wide(addresses: readonly Address[], path: string[]): Generator<Finding
 }
 
 function* httpAccess({ http }: Partial<Parsed>): Generator<Finding> {
-  if (!http || http.token !== undefined || http.tokenFile !== undefined) return
+  if (!http || http.token !== undefined || http.tokenFile !== undefined || Object.keys(http.users).length > 0) return
   const open = http.listen.find((address) => !isLoopback(address))
   if (!open) return
   const message = `${formatAddress(open)} can be reached from other machines, without a token: add \`token: TEXT\` or \`tokenFile: FILE\``

@@ -20,6 +20,7 @@ export const LIVE = [
   'mqtt.limits',
   'http.token',
   'http.tokenFile',
+  'http.users',
 ] as const
 export type LivePart = (typeof LIVE)[number]
 

@@ -1,4 +1,4 @@
-import type { Dashboard } from '../http/app.ts'
+import type { Dashboard } from '../http/parts.ts'
 import { type BundledFile, bundled } from './bundled.ts'
 
 /** The embedded files, or undefined when this gateway was built without. */

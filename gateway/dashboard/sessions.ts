@@ -8,8 +8,8 @@ import type { Clock } from '../clock.ts'
 export interface Sessions {
   /** A new session's id. */
   open(token: string): string
-  /** Whether the id was given for this very token and is not over. */
-  knows(id: string, token: string): boolean
+  /** For which of these tokens the id was given; undefined when it is over, or for none of them. */
+  tokenOf(id: string, tokens: readonly string[]): string | undefined
   close(id: string): void
 }
 
@@ -33,12 +33,13 @@ export function createSessions(clock: Clock): Sessions {
       sessions.set(keyOf(id), { token: digest(token), until: clock.monotonic() + SESSION_LENGTH * 1000 })
       return id
     },
-    knows(id, token) {
+    tokenOf(id, tokens) {
       const session = sessions.get(keyOf(id))
-      if (session === undefined) return false
-      if (session.until > clock.monotonic() && timingSafeEqual(session.token, digest(token))) return true
+      if (session === undefined) return undefined
+      const token = tokens.find((one) => timingSafeEqual(session.token, digest(one)))
+      if (session.until > clock.monotonic() && token !== undefined) return token
       sessions.delete(keyOf(id))
-      return false
+      return undefined
     },
     close: (id) => void sessions.delete(keyOf(id)),
   }

@@ -1,8 +1,8 @@
 /** `/api/session`: the token for a cookie, and back. */
 import { z } from 'zod'
 import { RequestError } from '../errors.ts'
-import { isKnown } from '../http/access.ts'
-import type { App, AppParts } from '../http/app.ts'
+import { callerOf, credentialOf } from '../http/access.ts'
+import type { App, AppParts } from '../http/parts.ts'
 import { failure } from '../http/schemas.ts'
 import { createAttempts } from './attempts.ts'
 import { sessionCookie, sessionOf } from './cookie.ts'
@@ -12,13 +12,15 @@ const session = z
   .object({
     needed: z.boolean().describe('whether this gateway has a token'),
     signedIn: z.boolean(),
+    user: z.string().optional().describe('who asks: `local`, `cli`, `operator`, or the name of a user'),
+    role: z.enum(['operator', 'viewer']).optional().describe('a viewer may look, an operator also change'),
     gateway: z.string().optional().describe('only for those who are signed in'),
   })
   .describe('whether who asks may see more')
 
 const signIn = z.strictObject({ token: z.string().max(4096) }).describe('what a person typed')
 
-export function sessionRoutes(app: App, { access, api, clock }: AppParts, sessions: Sessions): void {
+export function sessionRoutes(app: App, { access, api, clock, log }: AppParts, sessions: Sessions): void {
   const attempts = createAttempts(clock)
   const tags = ['session']
 
@@ -26,9 +28,10 @@ export function sessionRoutes(app: App, { access, api, clock }: AppParts, sessio
     '/api/session',
     { schema: { tags, summary: 'Whether one must sign in', response: { 200: session } } },
     async ({ raw }) => {
-      const needed = access.token() !== undefined
-      const signedIn = !needed || isKnown(access, raw)
-      return { needed, signedIn, ...(signedIn ? { gateway: api.gateway } : {}) }
+      const needed = access.credentials().length > 0
+      const caller = needed ? callerOf(access, raw) : { name: 'local', role: 'operator' as const }
+      if (!caller) return { needed, signedIn: false }
+      return { needed, signedIn: true, user: caller.name, role: caller.role, gateway: api.gateway }
     },
   )
 
@@ -44,15 +47,20 @@ export function sessionRoutes(app: App, { access, api, clock }: AppParts, sessio
       },
     },
     async (request, reply) => {
-      const token = access.token()
-      if (token === undefined) return reply.code(204).send()
+      if (access.credentials().length === 0) return reply.code(204).send()
       const wait = attempts.take(request.raw.socket.remoteAddress ?? '')
       if (wait > 0) {
         reply.header('retry-after', String(wait))
         throw new RequestError(429, 'SLUICE_TOO_MANY_TRIES', `too many tries: wait ${wait} s`)
       }
-      const asking = { ...bare(request.raw), headers: { authorization: `Bearer ${request.body.token}` } }
-      if (!isKnown(access, asking)) throw new RequestError(401, 'SLUICE_UNAUTHORIZED', 'wrong token')
+      const { token } = request.body
+      const caller = credentialOf(access, token)
+      const address = request.raw.socket.remoteAddress
+      if (!caller) {
+        log.warn({ address }, 'a wrong token was tried')
+        throw new RequestError(401, 'SLUICE_UNAUTHORIZED', 'wrong token')
+      }
+      log.info({ who: caller.name, address }, `${caller.name} signed in`)
       const cookie = sessionCookie(sessions.open(token), SESSION_LENGTH, visitor(request.raw))
       return reply.header('set-cookie', cookie).code(204).send()
     },
@@ -73,10 +81,6 @@ export function sessionRoutes(app: App, { access, api, clock }: AppParts, sessio
 }
 
 type Raw = import('node:http').IncomingMessage
-
-function bare({ method, url, socket }: Raw) {
-  return { method: method ?? 'POST', url: url ?? '', socket }
-}
 
 function visitor({ headers, socket }: Raw) {
   const { localPort } = socket

@@ -28,8 +28,6 @@ const LEVELS = [
   ['1d', 86_400_000, 1 / 8],
 ] as const
 
-export const LEVEL_NAMES = LEVELS.map(([name]) => name)
-
 const MB = 1 << 20
 const SEGMENTS = 32
 /** Streams and shapes of one device of which the series are remembered; one forgotten begins a series anew. */

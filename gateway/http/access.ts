@@ -12,21 +12,38 @@
  *
  * The command line reads a random secret from the data directory and is let in with it in either case: whoever can read
  * that file owns the gateway anyway.
+ *
+ * An operator may look and change, a viewer may look. `http.token` is an operator's, and so is whoever needs none; users
+ * of `http.users` have a role of their own. What changes something and is asked for by a viewer is refused with 403.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { sessionOf } from '../dashboard/cookie.ts'
 import { RequestError } from '../errors.ts'
 
+export type Role = 'operator' | 'viewer'
+
+/** Somebody who may ask. */
+export interface Caller {
+  /** `local` on a gateway without tokens, `cli` for the command line, `operator` with `http.token`, else the user's name. */
+  readonly name: string
+  readonly role: Role
+}
+
+/** A token, and whose it is. */
+export interface Credential extends Caller {
+  readonly token: string
+}
+
 export interface Access {
-  /** The configured token; asked at each request, so that a reload takes effect. */
-  readonly token: () => string | undefined
+  /** Asked at each request, so that a reload takes effect. Empty: this machine alone may ask. */
+  readonly credentials: () => readonly Credential[]
   /** Secret of the local command line. */
   readonly secret: string
   /** Host names by which the gateway may be called when there is no token, besides loopback's. */
   readonly hosts: readonly string[]
-  /** Whether a session's id was given for this token. */
-  readonly session?: (id: string, token: string) => boolean
+  /** For which of these tokens a session's id was given. */
+  readonly session?: (id: string, tokens: readonly string[]) => string | undefined
   /** Whether a path is a file of the dashboard: the same for everyone, it holds nothing to protect. */
   readonly page?: (path: string) => boolean
 }
@@ -39,36 +56,50 @@ export interface Asking extends Pick<IncomingMessage, 'headers' | 'method' | 'ur
 const HEALTH = new Set(['/healthz', '/readyz'])
 const SIGN_IN = '/api/session'
 
-/** @throws RequestError 401, 403 or 421 */
-export function checkAccess(access: Access, request: Asking): void {
-  const token = access.token()
-  if (token === undefined) checkLocal(access, request)
-  else if (!isKnown(access, request) && !isOpen(access, request)) throw unauthorized(bearerOf(request))
+/** Who asks; nobody for what anyone may ask for. @throws RequestError 401, 403 or 421 */
+export function checkAccess(access: Access, request: Asking): Caller | undefined {
+  const caller = callerOf(access, request)
+  if (access.credentials().length === 0) return caller ?? checkLocal(access, request)
+  if (caller === undefined && !isOpen(access, request)) throw unauthorized(bearerOf(request))
+  if (caller?.role === 'viewer' && !isReading(request) && pathOf(request) !== SIGN_IN)
+    throw new RequestError(403, 'SLUICE_OPERATOR_ONLY', `${caller.name} may look, not change: sign in as an operator`)
+  return caller
 }
 
-/** Whether who asks has shown that they may: by token, secret or session. @throws RequestError 403 of another page */
-export function isKnown(access: Access, request: Asking): boolean {
-  const token = access.token()
+/** Who has shown by token, secret or session that they may ask. @throws RequestError 403 of another page */
+export function callerOf(access: Access, request: Asking): Caller | undefined {
   const bearer = bearerOf(request)
-  if (bearer !== undefined) return same(bearer, access.secret) || (token !== undefined && same(bearer, token))
+  if (bearer !== undefined) return same(bearer, access.secret) ? CLI : credentialOf(access, bearer)
   const session = sessionOf(request)
-  if (session === undefined || token === undefined || !access.session?.(session, token)) return false
+  const tokens = access.credentials().map(({ token }) => token)
+  const token = session === undefined ? undefined : access.session?.(session, tokens)
+  if (token === undefined) return undefined
   checkOrigin(request)
   if (!isReading(request) && request.headers.origin === undefined) throw crossSite('an unnamed page')
-  return true
+  return credentialOf(access, token)
 }
 
-function checkLocal(access: Access, request: Asking): void {
-  if (isKnown(access, request)) return
+const CLI: Caller = { name: 'cli', role: 'operator' }
+const LOCAL: Caller = { name: 'local', role: 'operator' }
+
+/** Whose token it is. All are compared, so that the time it takes tells nothing. */
+export function credentialOf(access: Access, token: string): Caller | undefined {
+  let found: Caller | undefined
+  for (const one of access.credentials()) if (same(token, one.token)) found ??= one
+  return found && { name: found.name, role: found.role }
+}
+
+function checkLocal(access: Access, request: Asking): Caller {
   if (!isLoopback(request.socket.remoteAddress))
     throw new RequestError(403, 'SLUICE_LOOPBACK_ONLY', 'without a token only this machine may ask: set http.token')
   checkHost(access, request)
   checkOrigin(request)
+  return LOCAL
 }
 
 /** What anyone may ask for. Node joins what is refused later; the path is only compared, never used. */
 function isOpen(access: Access, request: Asking): boolean {
-  const path = (request.url ?? '').split('?', 1)[0] ?? ''
+  const path = pathOf(request)
   if (HEALTH.has(path)) return true
   if (path === SIGN_IN) {
     checkOrigin(request)
@@ -77,6 +108,10 @@ function isOpen(access: Access, request: Asking): boolean {
   if (!isReading(request) || !access.page?.(path)) return false
   // The page is shown to browsers, with the form to sign in; programs are told what they lack.
   return path !== '/' || /\btext\/html\b/.test(request.headers.accept ?? '')
+}
+
+function pathOf({ url }: Asking): string {
+  return (url ?? '').split('?', 1)[0] ?? ''
 }
 
 function isReading({ method }: Asking): boolean {

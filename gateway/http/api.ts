@@ -11,6 +11,7 @@ import type {
   AlertChange,
   AlertStatus,
   Audit,
+  Change,
   CommandQuery,
   CommandRequest,
   CommandStatus,
@@ -46,6 +47,12 @@ export interface Api {
   config(): RunningConfig
   devices(query: DeviceQuery): DevicePage
   device(id: string): DeviceStatus | undefined
+  /** Resolves when it is on disk. @throws RequestError the description is wrong, or the config has one */
+  describeDevice(id: string, description: unknown): Promise<DeviceStatus>
+  /** Resolves when it is on disk; false: there was none. @throws RequestError the config has one */
+  forgetDescription(id: string): Promise<boolean>
+  /** The `devices` section that says what is said of them. @param secrets whether addresses of webhooks are in it */
+  devicesYaml(secrets: boolean): string
   /** @throws RequestError the question makes no sense, or no history is kept */
   history(query: HistoryQuery): Promise<HistoryAnswer>
   windows(query: WindowQuery): WindowPage
@@ -75,6 +82,10 @@ export interface Api {
   forgetSink(sink: string): Promise<boolean>
   /** The JSON text of each record that waits for the sink, oldest first, events before results before readings. */
   exportSink(sink: string, recordClass: RecordClass | undefined): AsyncIterable<Buffer> | undefined
+  /** Who changed what, newest first. */
+  changes(limit: number): Promise<Change[]>
+  /** Puts a change on record; resolves when it is on disk. */
+  recordChange(change: Omit<Change, 'time'>): Promise<void>
   audit(): Promise<Audit>
   deadLetters(limit: number): DeadLetterPage
   /**

@@ -1,23 +1,15 @@
 /** The application: hooks, failures and routes, wired to an `Api`, not yet listening. */
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import Fastify, {
-  type FastifyBaseLogger,
-  type FastifyInstance,
-  type FastifyTypeProvider,
-  type HTTPMethods,
-} from 'fastify'
+import Fastify, { type HTTPMethods } from 'fastify'
 import { z } from 'zod'
-import type { Clock } from '../clock.ts'
 import { createSessions } from '../dashboard/sessions.ts'
 import { sessionRoutes } from '../dashboard/sign-in.ts'
 import { RequestError } from '../errors.ts'
-import type { PluginLog } from '../plugin.ts'
-import { type Access, checkAccess } from './access.ts'
-import type { Api } from './api.ts'
+import { checkAccess } from './access.ts'
 import { fail } from './failures.ts'
 import { SECURITY_HEADERS } from './headers.ts'
-import type { Pulse } from './pulse.ts'
+import type { App, AppParts, ZodTypes } from './parts.ts'
 import { alertRoutes } from './routes/alerts.ts'
+import { changeRoutes } from './routes/changes.ts'
 import { commandRoutes } from './routes/commands.ts'
 import { deviceRoutes } from './routes/devices.ts'
 import { eventRoutes } from './routes/events.ts'
@@ -28,37 +20,6 @@ import { outboxRoutes } from './routes/outbox.ts'
 import { pageRoutes } from './routes/page.ts'
 import { telemetryRoutes } from './routes/telemetry.ts'
 
-/** Gives the dashboard's file at a path such as `/` or `/assets/app-1a2b3c4d.js`, or undefined. */
-export type Dashboard = (path: string) => DashboardFile | undefined
-
-export interface DashboardFile {
-  readonly body: Buffer
-  readonly type: string
-  /** Whether the body is compressed. */
-  readonly gzip?: boolean
-  /** Its name changes with its content, so it may be cached for ever. */
-  readonly lasting?: boolean
-}
-
-export interface AppParts {
-  readonly api: Api
-  readonly access: Access
-  readonly clock: Clock
-  readonly log: PluginLog
-  readonly pulse: Pulse
-  /** Largest body, bytes. */
-  readonly maxBody: number
-  readonly dashboard: Dashboard | undefined
-}
-
-/** Types of a request come from the zod schemas of its route. */
-interface ZodTypes extends FastifyTypeProvider {
-  readonly validator: this['schema'] extends z.ZodType ? z.output<this['schema']> : unknown
-  readonly serializer: unknown
-}
-
-export type App = FastifyInstance<Server, IncomingMessage, ServerResponse, FastifyBaseLogger, ZodTypes>
-
 const METHODS: readonly HTTPMethods[] = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 
 /** @param prepare runs before the routes are added, for what must see them (the OpenAPI generator) */
@@ -66,7 +27,7 @@ export async function createApp(given: AppParts, prepare?: (app: App) => Promise
   const sessions = createSessions(given.clock)
   const { dashboard } = given
   const page = (path: string) => dashboard?.(path) !== undefined
-  const parts = { ...given, access: { ...given.access, session: sessions.knows, page } }
+  const parts = { ...given, access: { ...given.access, session: sessions.tokenOf, page } }
   const app: App = Fastify({
     logger: false,
     bodyLimit: parts.maxBody,
@@ -115,9 +76,10 @@ function mistakes(part: string, error: z.ZodError): string {
 }
 
 function guard(app: App, parts: AppParts): void {
+  app.decorateRequest('caller', null)
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(SECURITY_HEADERS)
-    checkAccess(parts.access, request.raw)
+    request.caller = checkAccess(parts.access, request.raw) ?? null
   })
   app.setErrorHandler((error, _request, reply) => fail(error, reply, parts.log))
   app.setNotFoundHandler((request, reply) => {
@@ -129,6 +91,7 @@ function guard(app: App, parts: AppParts): void {
 function addRoutes(app: App, parts: AppParts): void {
   healthRoutes(app, parts)
   deviceRoutes(app, parts)
+  changeRoutes(app, parts)
   historyRoutes(app, parts)
   commandRoutes(app, parts)
   alertRoutes(app, parts)

@@ -3,7 +3,8 @@ import swagger from '@fastify/swagger'
 import { z } from 'zod'
 import { systemClock } from '../clock.ts'
 import type { Api } from './api.ts'
-import { type AppParts, createApp } from './app.ts'
+import { createApp } from './app.ts'
+import type { AppParts } from './parts.ts'
 
 const PARTS = ['body', 'querystring', 'params'] as const
 
@@ -50,6 +51,6 @@ function unused(): AppParts {
   const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
   const api = new Proxy({}, { get: () => refuse }) as Api
   const pulse = { stages: refuse, stuck: refuse, stop: () => undefined }
-  const access = { token: () => undefined, secret: '', hosts: [] }
+  const access = { credentials: () => [], secret: '', hosts: [] }
   return { api, access, clock: systemClock, log: silent, pulse, maxBody: 1024, dashboard: undefined }
 }

@@ -3,6 +3,7 @@
  * Responses are not filtered through them, so that a stage may show more than is written here; a test compares.
  */
 export * from './schemas/alerts.ts'
+export * from './schemas/changes.ts'
 export * from './schemas/commands.ts'
 export * from './schemas/common.ts'
 export * from './schemas/config.ts'

@@ -9,9 +9,11 @@ import { createSecureContext } from 'node:tls'
 import type { Clock } from '../clock.ts'
 import { reasonOf, StartError } from '../errors.ts'
 import type { PluginLog } from '../plugin.ts'
+import type { Credential } from './access.ts'
 import type { Api } from './api.ts'
-import { createApp, type Dashboard } from './app.ts'
+import { createApp } from './app.ts'
 import { parserFailure } from './failures.ts'
+import type { Dashboard } from './parts.ts'
 import { createPulse } from './pulse.ts'
 
 export interface Listen {
@@ -23,7 +25,7 @@ export interface Listen {
 export interface HttpOptions {
   readonly listen: readonly Listen[]
   /** Asked at each request, so that a reload takes effect. */
-  readonly token: () => string | undefined
+  readonly credentials: () => readonly Credential[]
   /** Lets the local command line in; random, in runtime.json. */
   readonly secret: string
   /** Files, PEM. */
@@ -68,7 +70,11 @@ export async function startHttp(parts: HttpParts): Promise<HttpServer> {
   const pulse = createPulse(clock, () => parts.api.numbers(), options.patience)
   const app = await createApp({
     api: parts.api,
-    access: { token: options.token, secret: options.secret, hosts: options.listen.map((listen) => listen.host) },
+    access: {
+      credentials: options.credentials,
+      secret: options.secret,
+      hosts: options.listen.map((listen) => listen.host),
+    },
     clock,
     log: parts.log,
     pulse,

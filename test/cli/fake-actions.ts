@@ -8,6 +8,7 @@ import { ConfigError, StartError } from '../../gateway/errors.ts'
 import { type HttpOptions, startHttp } from '../../gateway/http/server.ts'
 import type { Log } from '../../gateway/logging.ts'
 import { createFakeApi, type FakeApi } from '../http/fake-api.ts'
+import { operatorWith } from '../http/serve.ts'
 
 export const fakeActions: Actions<LoadedConfig> = {
   version: '0.1.0',
@@ -66,7 +67,12 @@ export interface Fake {
 export async function startFake(data: string, clock: Clock, log: Log, more: Partial<HttpOptions> = {}): Promise<Fake> {
   const api = createFakeApi(clock)
   const secret = createSecret()
-  const options = { listen: [{ host: '127.0.0.1', port: 0 }], token: () => 'a-token', secret, ...more }
+  const options = {
+    listen: [{ host: '127.0.0.1', port: 0 }],
+    credentials: () => operatorWith('a-token'),
+    secret,
+    ...more,
+  }
   const server = await startHttp({ options, api, clock, log })
   const port = server.addresses[0]?.port ?? 0
   const { fingerprint } = server

@@ -129,7 +129,7 @@ describe('with a token', () => {
 })
 
 test('without a token another machine is refused, whatever it says, unless it knows the local secret', () => {
-  const access = { token: () => undefined, secret: SECRET, hosts: ['0.0.0.0'] }
+  const access = { credentials: () => [], secret: SECRET, hosts: ['0.0.0.0'] }
   const asking = (headers: object) => ({
     headers: { host: 'localhost', ...headers },
     method: 'GET',

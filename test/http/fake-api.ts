@@ -1,6 +1,6 @@
 /** A gateway that only pretends, for tests of what stands in front of it. */
 import type { Clock } from '../../gateway/clock.ts'
-import type { Api, CommandStatus } from '../../gateway/http/api.ts'
+import type { Api, Change, CommandStatus } from '../../gateway/http/api.ts'
 import { createLive, type Live } from '../../gateway/http/live.ts'
 import type { StageNumbers } from '../../gateway/http/metrics.ts'
 
@@ -16,6 +16,8 @@ export interface FakeApi extends Api {
   take: () => Promise<{ dead?: string }>
   readonly sent: Map<string, CommandStatus>
   readonly retried: string[]
+  readonly described: Map<string, unknown>
+  readonly changed: Change[]
 }
 
 export function createFakeApi(clock: Clock): FakeApi {
@@ -81,6 +83,18 @@ export function createFakeApi(clock: Clock): FakeApi {
       return { total: all.length, devices: all.slice(0, limit) }
     },
     device: (id) => (id === 'dvc3001' ? fakeDevice(id) : undefined),
+    described: new Map(),
+    async describeDevice(id, description) {
+      api.described.set(id, description)
+      return fakeDevice(id)
+    },
+    forgetDescription: async (id) => api.described.delete(id),
+    devicesYaml: () => 'devices: {}\n',
+    changes: async (limit) => api.changed.slice(-limit).reverse(),
+    changed: [],
+    async recordChange(change) {
+      api.changed.push({ time: TIME, ...change })
+    },
     history: async ({ field }) => ({
       device: 'dvc3001',
       field,

@@ -165,7 +165,7 @@ test('a dashboard serves its files, and the API stays where it is', async () => 
     path === '/' || path === '/app.js' ? { body: Buffer.from(path), type: 'text/plain' } : undefined
   const { api, clock } = served
   const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
-  const options = { listen: [{ host: '127.0.0.1', port: 0 }], token: () => undefined, secret: SECRET }
+  const options = { listen: [{ host: '127.0.0.1', port: 0 }], credentials: () => [], secret: SECRET }
   const server = await startHttp({ options, api, clock, log: quiet, dashboard })
   const other = { ...served, port: server.addresses[0]?.port ?? 0 }
   const { ask } = await import('./serve.ts')

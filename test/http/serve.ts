@@ -1,6 +1,7 @@
 /** A real HTTP server in front of a fake gateway, and a client that sends exactly the headers it is told to. */
 import { type IncomingHttpHeaders, request } from 'node:http'
 import type { Clock } from '../../gateway/clock.ts'
+import type { Credential } from '../../gateway/http/access.ts'
 import { type HttpOptions, type HttpServer, startHttp } from '../../gateway/http/server.ts'
 import { FakeClock } from '../support/clock.ts'
 import { createFakeApi, type FakeApi } from './fake-api.ts'
@@ -34,7 +35,12 @@ export interface Answer {
   readonly json: Record<string, unknown>
 }
 
-export async function serve(options: Partial<HttpOptions> = {}, clock: Clock = new FakeClock()): Promise<Served> {
+export interface ServeOptions extends Partial<HttpOptions> {
+  /** The operator's. */
+  readonly token?: () => string | undefined
+}
+
+export async function serve({ token, ...options }: ServeOptions = {}, clock: Clock = new FakeClock()): Promise<Served> {
   const api = createFakeApi(clock)
   const errors: Logged[] = []
   const quiet = () => undefined
@@ -46,7 +52,7 @@ export async function serve(options: Partial<HttpOptions> = {}, clock: Clock = n
   }
   const listen = [{ host: '127.0.0.1', port: 0 }]
   const server = await startHttp({
-    options: { listen, token: () => undefined, secret: SECRET, ...options },
+    options: { listen, credentials: () => operatorWith(token?.()), secret: SECRET, ...options },
     api,
     clock,
     log,
@@ -60,6 +66,10 @@ export async function serve(options: Partial<HttpOptions> = {}, clock: Clock = n
     errors,
     ask: (method, path, what) => ask(port, method, path, what),
   }
+}
+
+export function operatorWith(token: string | undefined): Credential[] {
+  return token === undefined ? [] : [{ name: 'operator', role: 'operator', token }]
 }
 
 export function ask(port: number, method: string, path: string, { headers, body }: Ask = {}): Promise<Answer> {

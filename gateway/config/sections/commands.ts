@@ -7,7 +7,7 @@ const permission = z
   .strictObject({
     by: name({ example: 'rule:*' })
       .exactOptional()
-      .describe('Who asks: `api`, `upstream:NAME` or `rule:NAME`; `*` stands for anything.'),
+      .describe('Who asks: `api`, `api:USER`, `upstream:NAME` or `rule:NAME`; `*` stands for anything.'),
     device: name({ example: 'lamp-*' }).exactOptional().describe('Device id; `*` stands for anything.'),
     command: name({ example: 'on' }).exactOptional().describe('Name of the command; `*` stands for anything.'),
   })

@@ -30,7 +30,8 @@ const command = z.strictObject({
     .meta({ example: { level: { type: 'number', min: 0, max: 100, unit: '%' } } }),
 })
 
-const device = z.strictObject({
+/** What people say of one device: in the config, or with `PUT /api/devices/{id}`. */
+export const deviceDescription = z.strictObject({
   name: name({ example: 'Desk lamp' }).exactOptional().describe('Name for people.'),
   room: name({ example: 'Office' }).exactOptional().describe('Where it is.'),
   kind: name({ example: 'lamp' }).exactOptional().describe('What it is.'),
@@ -50,7 +51,7 @@ const device = z.strictObject({
 })
 
 export const devicesSection = z
-  .record(z.string(), device)
+  .record(z.string(), deviceDescription)
   .prefault({})
   .describe('What people say of devices: name, room, units, commands; by device id.')
   .meta({ example: { 'lamp-3': { name: 'Desk lamp', commands: { on: { kind: 'switch' } } } } })

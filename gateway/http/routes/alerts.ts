@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { RequestError } from '../../errors.ts'
-import type { App, AppParts } from '../app.ts'
+import type { App, AppParts } from '../parts.ts'
 import * as schemas from '../schemas.ts'
 
 const params = z.object({ id: z.string() })

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { RequestError } from '../../errors.ts'
-import type { App, AppParts } from '../app.ts'
+import { type App, type AppParts, byOf } from '../parts.ts'
 import * as schemas from '../schemas.ts'
 
 const params = z.object({ id: z.string() })
@@ -49,7 +49,7 @@ export function commandRoutes(app: App, { api }: AppParts): void {
     },
     async (request) => {
       const { id } = request.params
-      const command = await api.cancelCommand(id, 'api')
+      const command = await api.cancelCommand(id, byOf(request))
       if (!command) throw new RequestError(404, 'SLUICE_UNKNOWN_COMMAND', `no command has the id ${id}`)
       return command
     },
@@ -67,7 +67,7 @@ export function commandRoutes(app: App, { api }: AppParts): void {
       },
     },
     async (request, reply) => {
-      const { repeated, command } = await api.sendCommand(request.body, 'api')
+      const { repeated, command } = await api.sendCommand(request.body, byOf(request))
       return reply.code(repeated ? 200 : 202).send(command)
     },
   )

@@ -8,9 +8,9 @@
 import type { ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { BusyError } from '../../errors.ts'
-import type { App, AppParts } from '../app.ts'
 import { SECURITY_HEADERS } from '../headers.ts'
 import { EVENT_TYPES, type EventType } from '../live.ts'
+import type { App, AppParts } from '../parts.ts'
 
 const BUFFER = 256 * 1024
 const HEARTBEAT = 15_000

@@ -1,5 +1,5 @@
-import type { App, AppParts } from '../app.ts'
 import { exposition } from '../metrics.ts'
+import type { App, AppParts } from '../parts.ts'
 import * as schemas from '../schemas.ts'
 
 /** `/healthz`: do the stages move? `/readyz`: may traffic come? `/metrics`, `/api/status`, `/api/config`: the numbers. */

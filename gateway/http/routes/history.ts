@@ -1,4 +1,4 @@
-import type { App, AppParts } from '../app.ts'
+import type { App, AppParts } from '../parts.ts'
 import * as schemas from '../schemas.ts'
 
 /** What a field was. */

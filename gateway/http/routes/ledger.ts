@@ -1,4 +1,4 @@
-import type { App, AppParts } from '../app.ts'
+import type { App, AppParts } from '../parts.ts'
 import * as schemas from '../schemas.ts'
 
 /** Where every reading went: the loss ledger, and the messages that could not be decoded. */

@@ -1,11 +1,14 @@
 import { Readable } from 'node:stream'
 import { z } from 'zod'
 import { RequestError } from '../../errors.ts'
-import type { App, AppParts } from '../app.ts'
+import type { App, AppParts } from '../parts.ts'
 import * as schemas from '../schemas.ts'
+import { recordChange } from './changes.ts'
 
 /** What waits to go upstream: looking, trying again, giving up, taking a copy. */
-export function outboxRoutes(app: App, { api }: AppParts): void {
+export function outboxRoutes(app: App, parts: AppParts): void {
+  const { api } = parts
+
   app.get(
     '/api/outbox',
     { schema: { tags: ['outbox'], summary: 'What waits, per upstream', response: { 200: schemas.outbox } } },
@@ -22,7 +25,12 @@ export function outboxRoutes(app: App, { api }: AppParts): void {
         response: { 200: schemas.outboxSink, 404: schemas.failure },
       },
     },
-    async (request) => found(await api.retrySink(request.params.sink), request.params.sink),
+    async (request) => {
+      const { sink } = request.params
+      const status = found(await api.retrySink(sink), sink)
+      await recordChange(parts, request, 'outbox.retry', `upstream ${sink}: tries now`, { sink })
+      return status
+    },
   )
 
   app.post(
@@ -38,7 +46,13 @@ export function outboxRoutes(app: App, { api }: AppParts): void {
     },
     async (request) => {
       const { sink } = request.params
-      return { skipped: found(await api.skipSink(sink, request.body ?? {}), sink) }
+      const skipped = found(await api.skipSink(sink, request.body ?? {}), sink)
+      await recordChange(parts, request, 'outbox.skip', `upstream ${sink}: ${skipped} records given up`, {
+        sink,
+        skipped,
+        ...request.body,
+      })
+      return { skipped }
     },
   )
 
@@ -55,6 +69,7 @@ export function outboxRoutes(app: App, { api }: AppParts): void {
     async (request, reply) => {
       const { sink } = request.params
       found((await api.forgetSink(sink)) || undefined, sink)
+      await recordChange(parts, request, 'outbox.forget', `upstream ${sink}: what was kept for it is dropped`, { sink })
       return reply.code(204).send()
     },
   )

@@ -1,8 +1,8 @@
 import { gunzipSync } from 'node:zlib'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { RequestError } from '../../errors.ts'
-import { isKnown } from '../access.ts'
-import type { App, AppParts, DashboardFile } from '../app.ts'
+import { callerOf } from '../access.ts'
+import type { App, AppParts, DashboardFile } from '../parts.ts'
 
 const PLAIN = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Sluice</title>
 <h1>Sluice</h1><p>This gateway runs without its dashboard. Its API:</p><ul>
@@ -20,7 +20,7 @@ export function pageRoutes(app: App, { access, dashboard }: AppParts): void {
     const file = dashboard?.('/')
     if (!file) return reply.type('text/html; charset=utf-8').send(PLAIN)
     // The form to sign in is what the page shows to those who may not see more.
-    const signedIn = access.token() === undefined || isKnown(access, request.raw)
+    const signedIn = access.credentials().length === 0 || callerOf(access, request.raw) !== undefined
     return sendFile(request, reply.code(signedIn ? 200 : 401), file)
   })
   if (!dashboard) return

@@ -7,7 +7,7 @@
 import { z } from 'zod'
 import type { Clock } from '../../clock.ts'
 import { BusyError, RequestError } from '../../errors.ts'
-import type { App, AppParts } from '../app.ts'
+import type { App, AppParts } from '../parts.ts'
 import * as schemas from '../schemas.ts'
 
 /** What all senders together may have in memory here, bytes; beyond it they come back later. */

@@ -19,7 +19,12 @@ export const device = z
       })
       .optional()
       .describe('of a device that its source keeps a connection or a registration of'),
-    name: z.string().optional().describe('as the config says'),
+    described: z
+      .enum(['config', 'api'])
+      .optional()
+      .describe('who says what follows: the config file, which is changed there, or PUT /api/devices/{id}'),
+    webhook: z.boolean().optional().describe('whether commands go to an HTTP endpoint of its own'),
+    name: z.string().optional(),
     room: z.string().optional(),
     kind: z.string().optional(),
     units: z.record(z.string(), z.string()).optional().describe('by field'),
@@ -43,9 +48,21 @@ export const device = z
         }),
       )
       .optional()
-      .describe('what it can be told, as the config says'),
+      .describe('what it can be told; others are rejected'),
   })
   .describe('a device and its last reading')
+
+/** Checked by the config's own schema, which says more of mistakes; here for the document. */
+export const deviceDescription = z
+  .looseObject({
+    name: z.string().optional().describe('for people'),
+    room: z.string().optional(),
+    kind: z.string().optional(),
+    units: z.record(z.string(), z.string()).optional().describe('by field'),
+    webhook: z.string().nullish().describe('HTTP endpoint that takes its commands; left out: as before, null: none'),
+    commands: z.record(z.string(), z.unknown()).optional().describe('as in the `devices` section of the config'),
+  })
+  .describe('what people say of a device; replaces what was said before')
 
 export const deviceQuery = z.object({
   match: z.string().max(512).optional().describe('glob with * and ?'),

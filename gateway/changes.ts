@@ -1,0 +1,54 @@
+/**
+ * The trail of changes: who changed what, and when. A small durable log (`data/changes`) of JSON records, and a line in
+ * the gateway's log for each. Commands are not in it: they have records of their own, with `by`.
+ */
+import type { Clock } from './clock.ts'
+import type { Change } from './http/schemas.ts'
+import type { Files } from './log/files.ts'
+import { type Damage, type Log as DurableLog, openLog, type Trouble } from './log/log.ts'
+import type { PluginLog } from './plugin.ts'
+
+export interface Changes {
+  /** Resolves when it is on disk; at once while the disk is in trouble. */
+  add(change: Omit<Change, 'time'>): Promise<void>
+  /** Newest first. */
+  newest(limit: number): Promise<Change[]>
+  close(): Promise<void>
+}
+
+export interface ChangesOptions {
+  readonly directory: string
+  readonly files: Files
+  readonly clock: Clock
+  readonly onTrouble: (trouble: Trouble | null) => void
+  readonly onDamage: (damage: Damage) => void
+}
+
+const MAX_BYTES = 4 << 20
+const SEGMENT = 256 << 10
+
+export async function openChanges(options: ChangesOptions): Promise<DurableLog> {
+  return openLog({ ...options, segmentBytes: SEGMENT, compress: true, maxBuffer: 1 << 20 })
+}
+
+export function createChanges(log: DurableLog, clock: Clock, lines: PluginLog): Changes {
+  return {
+    async add(change) {
+      const record: Change = { time: new Date(clock.now()).toISOString(), ...change }
+      lines.info(record, `${change.who} changed ${change.what}`)
+      log.append(Buffer.from(JSON.stringify(record)))
+      if (log.trouble !== null) return
+      await log.flush()
+      await log.retain({ maxBytes: MAX_BYTES })
+    },
+    async newest(limit) {
+      const found: Change[] = []
+      for await (const { count, body, bounds } of log.read(Math.max(log.first, log.next - limit))) {
+        for (let i = 0; i < count; i++)
+          found.push(JSON.parse(body.toString('utf8', bounds[2 * i], bounds[2 * i + 1])) as Change)
+      }
+      return found.reverse()
+    },
+    close: () => log.close(),
+  }
+}

@@ -1,0 +1,85 @@
+import type { Description } from '../descriptions.ts'
+import { lastFields } from '../devices.ts'
+import type { DevicePage, DeviceQuery, DeviceStatus } from '../http/api.ts'
+import { matcher } from '../http/pattern.ts'
+import type { Sources } from '../ingest/sources.ts'
+import type { Commander, DeviceConnection } from '../plugin.ts'
+import type { LastReading } from '../reading.ts'
+import { iso } from './iso.ts'
+import type { ViewParts } from './parts.ts'
+
+type DeviceParts = Pick<ViewParts, 'devices' | 'descriptions' | 'sources'>
+
+/**
+ * Undefined for a device that has sent nothing and of which nobody said anything.
+ *
+ * @param started wall clock, ms: stands for the time of a device that has sent nothing
+ */
+export function deviceStatus(parts: DeviceParts, id: string, started: number): DeviceStatus | undefined {
+  const last = parts.devices.find(id)?.last
+  const described = parts.descriptions.get(id)
+  if (last === undefined && described === undefined) return undefined
+  const connection = connectionOf(id, parts.sources)
+  return {
+    id,
+    ...(last ? lastOf(last) : { ...SILENT, time: iso(started), received: iso(started) }),
+    ...(described ? saidOf(described, parts.descriptions.origin(id)) : {}),
+    ...(connection ? { connection } : {}),
+  }
+}
+
+const SILENT = { source: 'config', readings: 0, tags: {}, fields: {} }
+
+function lastOf(last: LastReading) {
+  const { source, stream, time, received, count, tags } = last
+  return {
+    source,
+    ...(stream === undefined ? {} : { stream }),
+    time: iso(time),
+    received: iso(received),
+    readings: count,
+    tags: { ...tags },
+    fields: lastFields(last),
+  }
+}
+
+/** Answers are plain copies; what the config holds is not to be written to. */
+function saidOf({ webhook, ...said }: Description, described: DeviceStatus['described']) {
+  const copy = structuredClone(said) as Pick<DeviceStatus, 'name' | 'room' | 'kind' | 'units' | 'commands'>
+  return { ...copy, ...(described ? { described } : {}), ...(webhook === undefined ? {} : { webhook: true }) }
+}
+
+export function devicePage(parts: DeviceParts, { match, after, limit }: DeviceQuery, started: number): DevicePage {
+  const matches = match === undefined ? undefined : matcher(match)
+  const heard = [...parts.devices.all()].filter(({ last }) => last !== undefined).map(({ id }) => id)
+  const all = [...new Set([...heard, ...parts.descriptions.ids()])]
+    .filter((id) => !matches || matches(id, undefined))
+    .sort()
+  const from = after === undefined ? 0 : all.findIndex((id) => id > after)
+  const page = from < 0 ? [] : all.slice(from, from + limit)
+  const more = from >= 0 && from + limit < all.length
+  const next = more ? page.at(-1) : undefined
+  return {
+    total: all.length,
+    devices: page.flatMap((id) => deviceStatus(parts, id, started) ?? []),
+    ...(next === undefined ? {} : { next }),
+  }
+}
+
+/** As the first commander sees it that knows the device. */
+function connectionOf(device: string, sources: Sources): DeviceStatus['connection'] {
+  for (const { name, commander } of sources.list()) {
+    const known = describedBy(commander, device)
+    if (known) return { source: name, ...known, ...(known.details ? { details: { ...known.details } } : {}) }
+  }
+  return undefined
+}
+
+/** A plugin that throws harms no listing. */
+function describedBy(commander: Commander | undefined, device: string): DeviceConnection | undefined {
+  try {
+    return commander?.describe?.(device)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,51 @@
+import type { Broker } from '../broker/broker.ts'
+import type { Changes } from '../changes.ts'
+import type { Clock } from '../clock.ts'
+import type { CommandStage } from '../commands/stage.ts'
+import type { DeadLetters } from '../decode/dead-letters.ts'
+import type { Devices } from '../decode/devices.ts'
+import type { Descriptions } from '../descriptions.ts'
+import type { History } from '../history/history.ts'
+import type { Api, RunningConfig } from '../http/api.ts'
+import type { Live } from '../http/live.ts'
+import type { Sources } from '../ingest/sources.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { Outbox } from '../outbox/outbox.ts'
+import type { Pipeline } from '../pipeline.ts'
+import type { PluginHost } from '../plugin-host.ts'
+import type { RuleStage } from '../rules/stage.ts'
+import type { Upstreams } from '../upstream/upstreams.ts'
+import type { Wear } from '../wear.ts'
+
+export interface ViewParts {
+  readonly gateway: string
+  readonly version: string
+  readonly config: string | undefined
+  /** The config as it runs; asked each time, so that a reload shows. */
+  readonly running: () => Omit<RunningConfig, 'file'>
+  readonly data: string
+  readonly clock: Clock
+  readonly pipeline: Pipeline
+  readonly journal: Journal
+  readonly outbox: Outbox
+  readonly history: History | undefined
+  readonly upstreams: Upstreams
+  readonly sources: Sources
+  readonly host: PluginHost
+  readonly devices: Devices
+  readonly deadLetters: DeadLetters
+  readonly live: Live
+  readonly commands: CommandStage
+  readonly rules: RuleStage
+  readonly descriptions: Descriptions
+  readonly changes: Changes
+  readonly acknowledge: Api['acknowledgeAlert']
+  readonly broker: () => Broker | undefined
+  readonly ports: () => Readonly<Record<string, number>>
+  readonly notices: () => readonly string[]
+  readonly ready: () => { ready: boolean; reason?: string }
+  readonly trouble: () => string | undefined
+  readonly wear: () => Wear
+  /** Takes a message of the source `http`; resolves with why it is a dead letter. */
+  readonly telemetry: Api['telemetry']
+}
