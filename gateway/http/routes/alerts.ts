@@ -1,12 +1,15 @@
 import { z } from 'zod'
 import { RequestError } from '../../errors.ts'
-import type { App, AppParts } from '../parts.ts'
+import { type App, type AppParts, byOf } from '../parts.ts'
 import * as schemas from '../schemas.ts'
+import { recordChange } from './changes.ts'
 
 const params = z.object({ id: z.string() })
 
 /** Alerts that are raised, and that somebody has seen them. */
-export function alertRoutes(app: App, { api }: AppParts): void {
+export function alertRoutes(app: App, parts: AppParts): void {
+  const { api } = parts
+
   app.get(
     '/api/alerts',
     {
@@ -33,10 +36,13 @@ export function alertRoutes(app: App, { api }: AppParts): void {
     async (request) => {
       const { id } = request.params
       const alert = api.alerts().find((one) => one.id === id)
-      const { by = 'api', note } = request.body ?? {}
-      const seen = { by, ...(note === undefined ? {} : { note }) }
+      const { by, note } = request.body ?? {}
+      const known = byOf(request)
+      // A user with a name of their own has seen it under that name.
+      const seen = { by: known === 'api' ? (by ?? known) : known, ...(note === undefined ? {} : { note }) }
       if (!alert || !(await api.acknowledgeAlert(id, seen)))
         throw new RequestError(404, 'SLUICE_UNKNOWN_ALERT', `no alert that is raised has the id ${id}`)
+      await recordChange(parts, request, 'alert.acknowledge', `alert ${id} of rule ${alert.rule}`, { id, ...seen })
       return { ...alert, acknowledged: true, ...seen }
     },
   )
