@@ -54,7 +54,7 @@ fi
 base=$cache/base-$debian.tar
 if [ ! -s "$base" ]; then
   # Only the main archive: it does not change under a build.
-  mmdebstrap --quiet --variant=minbase --architectures="$debian" ${include:+--include=$include} bookworm "$base.new" \
+  mmdebstrap --quiet --format=tar --variant=minbase --architectures="$debian" ${include:+--include=$include} bookworm "$base.new" \
     'deb http://deb.debian.org/debian bookworm main'
   mv "$base.new" "$base"
 fi
