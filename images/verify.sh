@@ -1,20 +1,22 @@
 #!/bin/bash
-# Builds an image of Dockerfile.x86 or Dockerfile.armhf and tries it, where no Docker engine is given and nothing can be
-# pulled: buildah and podman (with runc) build and run it on a stand-in for debian:bookworm-slim made by mmdebstrap.
+# Builds an image of Dockerfile.x86, Dockerfile.armhf or images/Dockerfile.arm64 and tries it, where no Docker engine is
+# given and nothing can be pulled: buildah and podman (with runc) build and run it on a stand-in for debian:bookworm-slim
+# made by mmdebstrap.
 #
-# usage: images/verify.sh x86|armhf        as root on Debian; the executable is built before (npm run build:bin)
-# needs: buildah podman runc netavark iptables mmdebstrap curl mosquitto-clients; armhf: qemu-user-static arch-test
+# usage: images/verify.sh x86|armhf|arm64      as root on Debian; the executable is built before (npm run build:bin)
+# needs: buildah podman runc netavark iptables mmdebstrap curl mosquitto-clients; ARM: qemu-user-static arch-test
 #
 # What it shows: the file builds, the container starts without a config on a read-only root as a user other than root,
 # its published ports answer to the credentials of its log and to nobody else, its health check passes, SIGTERM ends it
 # with exit 0 in under 2 s, a volume keeps what it had, and the image is no larger than promised.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-kind=${1:?x86 or armhf}
+kind=${1:-}
 case $kind in
-  x86) debian=amd64 platform=linux/amd64 limit=55000000 include= patience=30 ;;
-  armhf) debian=armhf platform=linux/arm/v7 limit=45000000 include=libatomic1 patience=180 ;;
-  *) echo 'usage: images/verify.sh x86|armhf' >&2; exit 2 ;;
+  x86) file=Dockerfile.x86 debian=amd64 platform=linux/amd64 limit=55000000 include= patience=30 ;;
+  armhf) file=Dockerfile.armhf debian=armhf platform=linux/arm/v7 limit=45000000 include=libatomic1 patience=180 ;;
+  arm64) file=images/Dockerfile.arm64 debian=arm64 platform=linux/arm64 limit=55000000 include= patience=180 ;;
+  *) echo 'usage: images/verify.sh x86|armhf|arm64' >&2; exit 2 ;;
 esac
 for program in buildah podman runc mmdebstrap curl mosquitto_pub; do
   command -v "$program" >/dev/null || { echo "$program is not installed: see the head of this script" >&2; exit 2; }
@@ -46,9 +48,10 @@ trap finish EXIT
 ok() { echo "$kind: $*"; }
 fail() { echo "$kind: $*" >&2; podman_ logs "$name" >&2 || true; exit 1; }
 
-if [ "$kind" = armhf ] && [ "$(uname -m)" = x86_64 ] && [ ! -e /proc/sys/fs/binfmt_misc/qemu-arm ]; then
+case $kind in armhf) emulator=qemu-arm ;; arm64) emulator=qemu-aarch64 ;; *) emulator= ;; esac
+if [ -n "$emulator" ] && [ "$(uname -m)" = x86_64 ] && [ ! -e "/proc/sys/fs/binfmt_misc/$emulator" ]; then
   [ -e /proc/sys/fs/binfmt_misc/register ] || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
-  cat /usr/lib/binfmt.d/qemu-arm.conf >/proc/sys/fs/binfmt_misc/register
+  cat "/usr/lib/binfmt.d/$emulator.conf" >/proc/sys/fs/binfmt_misc/register
 fi
 
 base=$cache/base-$debian.tar
@@ -58,13 +61,13 @@ if [ ! -s "$base" ]; then
     'deb http://deb.debian.org/debian bookworm main'
   mv "$base.new" "$base"
 fi
-case $kind in armhf) arch='--arch arm --variant v7' ;; *) arch='--arch amd64' ;; esac
+case $kind in armhf) arch='--arch arm --variant v7' ;; *) arch="--arch $debian" ;; esac
 # shellcheck disable=SC2086
 podman_ import --quiet --os linux $arch --message 'stand-in base' "$base" docker.io/library/debian:bookworm-slim >/dev/null
 ok "stand-in base of $(stat -c %s "$base") bytes"
 
 engine buildah bud --quiet --isolation chroot --pull-never --format docker --platform "$platform" \
-  -f "Dockerfile.$kind" -t "localhost/sluice:$kind" . >/dev/null
+  -f "$file" -t "localhost/sluice:$kind" . >/dev/null
 mkdir -p dist
 version=$(sed -n 's/.*"version": "\(.*\)".*/\1/p' package.json | head -1)
 archive=dist/sluice-$version-$kind.docker.tar.gz
@@ -111,7 +114,7 @@ podman_ stop -t 10 "$name" >/dev/null
 took=$((($(date +%s%N) - begun) / 1000000))
 code=$(podman_ inspect "$name" --format '{{.State.ExitCode}}')
 [ "$code" = 0 ] || fail "SIGTERM: exit $code"
-[ "$took" -lt 2000 ] || [ "$kind" = armhf ] || fail "SIGTERM: took $took ms"
+[ "$took" -lt 2000 ] || [ -n "$emulator" ] || fail "SIGTERM: took $took ms"
 ok "SIGTERM: exit 0 after $took ms"
 
 podman_ rm "$name" >/dev/null
