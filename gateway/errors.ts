@@ -97,6 +97,12 @@ export class RequestError extends SluiceError {
 
 export class DamageError extends SluiceError {}
 
+/** What is kept in `path` has a format that this version does not know: it is refused, and stays as it is. */
+export function newerData(path: string, version: number, known: number): StartError {
+  const message = `${path} has format ${version}, written by a newer sluice; this one reads up to ${known}: upgrade it, or restore a backup`
+  return new StartError('SLUICE_NEWER_DATA', message)
+}
+
 /** The text of whatever was thrown, for a message or a log line. */
 export function reasonOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown)

@@ -1,13 +1,14 @@
 /**
  * Small durable settings (`settings.json`): what people and plugins set while the gateway runs. Not for data.
  *
- *   { "crc32": CRC-32 of the rest as JSON without spaces, 8 hexadecimal digits, "plugins": {…}, "stages": {…} }
+ *   { "crc32": CRC-32 of the rest as JSON without spaces, 8 hexadecimal digits, "v": 1, "plugins": {…}, "stages": {…} }
  *
- * Version 0.1.0 wrote no `crc32`: such a file is believed as it is.
+ * `crc32` and `v` mean the same in every format. The first builds wrote neither: such a file is believed as it is.
  */
 import { join } from 'node:path'
 import { type Adapter, Low } from 'lowdb'
 import type { Clock } from './clock.ts'
+import { newerData } from './errors.ts'
 import { crc32 } from './log/crc32.ts'
 import { type Files, readSmall, replaceSmall } from './log/files.ts'
 import type { PluginStore } from './plugin.ts'
@@ -37,11 +38,16 @@ export interface SettingsParts {
   readonly watched: (writing: Promise<void>) => Promise<void>
 }
 
+const VERSION = 1
 const LIMIT = 64 << 20
 /** What could not be written is tried again after this, ms. */
 const RETRY = 5000
 
-/** A damaged file is put aside as `settings.json.corrupt`: the gateway starts without it and says so. */
+/**
+ * A damaged file is put aside as `settings.json.corrupt`: the gateway starts without it and says so.
+ *
+ * @throws StartError SLUICE_NEWER_DATA
+ */
 export async function openSettings(parts: SettingsParts): Promise<Settings> {
   const db = new Low<Content>(createAdapter(parts), { plugins: {}, stages: {} })
   await db.read()
@@ -56,10 +62,11 @@ export async function openSettings(parts: SettingsParts): Promise<Settings> {
   }
 }
 
-/** False when `settings.json` is there and not as it was written. */
+/** False when `settings.json` is there and not as it was written. @throws StartError SLUICE_NEWER_DATA */
 export async function settingsIntact(files: Files, data: string): Promise<boolean> {
-  const bytes = await read(files, pathIn(data))
-  return bytes === null || decode(bytes) !== null
+  const path = pathIn(data)
+  const bytes = await read(files, path)
+  return bytes === null || decode(bytes, path) !== null
 }
 
 /** lowdb writes the whole content each time: calls made meanwhile share the next write. */
@@ -103,18 +110,25 @@ async function read(files: Files, path: string): Promise<Buffer | null> {
   return readSmall(files, path, Math.min(LIMIT, await files.size(path).catch(() => 0)))
 }
 
-function encode({ plugins, stages }: Content): string {
-  const crc = crc32(Buffer.from(JSON.stringify({ plugins, stages })), 0)
-  return JSON.stringify({ crc32: crc.toString(16).padStart(8, '0'), plugins, stages }, null, 1)
+function encode(content: object): string {
+  const crc = crc32(Buffer.from(JSON.stringify(content)), 0)
+  return JSON.stringify({ crc32: crc.toString(16).padStart(8, '0'), ...content }, null, 1)
 }
 
 /** Null when these are not the bytes that were written. */
-function decode(bytes: Buffer): Content | null {
+function decode(bytes: Buffer, path: string): Content | null {
+  const content = intact(bytes.toString())
+  if (content === null) return null
+  const { v = VERSION, plugins, stages } = content
+  if (v > VERSION) throw newerData(path, v, VERSION)
+  return { plugins, stages }
+}
+
+function intact(text: string): (Content & { v?: number }) | null {
   try {
-    const text = bytes.toString()
-    const { plugins, stages } = JSON.parse(text) as Content
-    const content = { plugins, stages }
-    return text === encode(content) || text === JSON.stringify(content, null, 1) ? content : null
+    const { crc32: _, ...content } = JSON.parse(text)
+    const { plugins, stages } = content
+    return text === encode(content) || text === JSON.stringify({ plugins, stages }, null, 1) ? content : null
   } catch {
     return null
   }
@@ -125,7 +139,7 @@ function createAdapter({ files, data, onDamage }: SettingsParts): Adapter<Conten
   return {
     async read() {
       const bytes = await read(files, path)
-      const content = bytes && decode(bytes)
+      const content = bytes && decode(bytes, path)
       if (bytes === null || content !== null) return content
       await files.rename(path, `${path}.corrupt`).catch(() => undefined)
       onDamage(path)
@@ -133,7 +147,7 @@ function createAdapter({ files, data, onDamage }: SettingsParts): Adapter<Conten
     },
     async write(content) {
       await files.makeDirectory(data)
-      await replaceSmall(files, path, Buffer.from(encode(content)))
+      await replaceSmall(files, path, Buffer.from(encode({ v: VERSION, ...content })))
     },
   }
 }

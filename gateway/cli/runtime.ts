@@ -6,10 +6,14 @@ import { randomBytes } from 'node:crypto'
 import { chmod, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { reasonOf, SluiceError } from '../errors.ts'
+import { newerData, reasonOf, SluiceError, StartError } from '../errors.ts'
 import { NOT_RUNNING } from './exit-codes.ts'
 
+const VERSION = 1
+
 const runtimeSchema = z.object({
+  /** The first builds wrote none. */
+  v: z.number().int().default(VERSION),
   pid: z.number().int(),
   /** ISO 8601. */
   started: z.string(),
@@ -26,7 +30,7 @@ const runtimeSchema = z.object({
     .optional(),
 })
 
-export type Runtime = z.infer<typeof runtimeSchema>
+export type Runtime = Omit<z.infer<typeof runtimeSchema>, 'v'>
 
 /** A new secret for the local command line. */
 export function createSecret(): string {
@@ -42,7 +46,7 @@ export async function writeRuntime(data: string, runtime: Runtime): Promise<void
   const file = runtimeFile(data)
   const draft = `${file}.new`
   await rm(draft, { force: true })
-  await writeFile(draft, `${JSON.stringify(runtime)}\n`, { mode: 0o600, flag: 'wx' })
+  await writeFile(draft, `${JSON.stringify({ v: VERSION, ...runtime })}\n`, { mode: 0o600, flag: 'wx' })
   await chmod(draft, 0o600)
   await rename(draft, file)
 }
@@ -52,11 +56,14 @@ export async function removeRuntime(data: string): Promise<void> {
   await rm(runtimeFile(data), { force: true })
 }
 
-/** @throws SluiceError SLUICE_NOT_RUNNING */
+/** @throws SluiceError SLUICE_NOT_RUNNING, StartError SLUICE_NEWER_DATA a newer gateway runs there */
 export async function readRuntime(data: string): Promise<Runtime> {
   try {
-    return runtimeSchema.parse(JSON.parse(await readFile(runtimeFile(data), 'utf8')))
+    const found = JSON.parse(await readFile(runtimeFile(data), 'utf8'))
+    if (found?.v > VERSION) throw newerData(runtimeFile(data), found.v, VERSION)
+    return runtimeSchema.parse(found)
   } catch (error) {
+    if (error instanceof StartError) throw error
     const code = (error as NodeJS.ErrnoException).code
     if (code === 'EACCES') {
       const message = `may not read ${runtimeFile(data)}: ask as the user the gateway runs as`

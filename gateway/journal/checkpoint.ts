@@ -13,7 +13,7 @@
 import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
 import { deflate, inflate } from 'node:zlib'
-import { DamageError, reasonOf, StartError } from '../errors.ts'
+import { DamageError, newerData, reasonOf, StartError } from '../errors.ts'
 import { crc32 } from '../log/crc32.ts'
 import { codeOf, type Files, readSmall, replaceSmall } from '../log/files.ts'
 
@@ -56,7 +56,7 @@ export async function encodeCheckpoint(checkpoint: Checkpoint): Promise<Buffer> 
  * @throws StartError `SLUICE_NEWER_DATA` a newer gateway wrote it
  * @throws DamageError these are not the bytes of a checkpoint
  */
-export async function decodeCheckpoint(bytes: Buffer): Promise<Checkpoint> {
+export async function decodeCheckpoint(bytes: Buffer, path: string): Promise<Checkpoint> {
   if (bytes.length < HEAD || bytes.compare(MAGIC, 0, 8, 0, 8) !== 0) {
     throw new DamageError('SLUICE_CHECKPOINT', 'not a checkpoint')
   }
@@ -65,12 +65,8 @@ export async function decodeCheckpoint(bytes: Buffer): Promise<Checkpoint> {
   const seed = first ? 0 : crc32(bytes.subarray(0, CRC_AT), 0)
   if (crc32(body, seed) !== bytes.readUInt32BE(CRC_AT))
     throw new DamageError('SLUICE_CHECKPOINT', 'checkpoint is damaged')
-  if ((bytes[8] as number) > VERSION) {
-    throw new StartError(
-      'SLUICE_NEWER_DATA',
-      `checkpoint of version ${bytes[8]}: written by a newer gateway, upgrade this one`,
-    )
-  }
+  const version = bytes[8] as number
+  if (version > VERSION) throw newerData(path, version, VERSION)
   const plain = await promisify<Uint8Array, Buffer>(inflate)(body)
   const end = 4 + plain.readUInt32BE(0)
   const { entry, facts } = JSON.parse(plain.toString('utf8', 4, end)) as { entry: number; facts: unknown }
@@ -155,7 +151,7 @@ function pathOf(directory: string, entry: number): string {
  */
 export async function readCheckpoint(files: Files, path: string): Promise<Checkpoint> {
   const bytes = await readSmall(files, path, Math.min(LIMIT, await files.size(path)))
-  const checkpoint = await decodeCheckpoint(bytes ?? Buffer.alloc(0))
+  const checkpoint = await decodeCheckpoint(bytes ?? Buffer.alloc(0), path)
   const [entry] = entryOf(basename(path))
   if (checkpoint.entry !== entry) throw new DamageError('SLUICE_CHECKPOINT', `holds entry ${checkpoint.entry}`)
   return checkpoint

@@ -143,7 +143,7 @@ export interface Log {
 
 const MB = 1024 * 1024
 
-/** @throws StartError SLUICE_LOG_VERSION when the log was written by a newer Sluice */
+/** @throws StartError SLUICE_NEWER_DATA when the log was written by a newer Sluice */
 export async function openLog(options: LogOptions): Promise<Log> {
   const { directory, files, clock, commit = {}, onDamage = () => undefined, onTrouble = () => undefined } = options
   const damaged = oncePerPlace(onDamage)

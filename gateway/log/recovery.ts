@@ -3,7 +3,7 @@
  * crash left unfinished, moves away what cannot be a segment. The rule that tells a torn write from damage is in `log.ts`.
  */
 import { join } from 'node:path'
-import { reasonOf, StartError } from '../errors.ts'
+import { newerData, reasonOf, StartError } from '../errors.ts'
 import type { Damage, Torn } from './damage.ts'
 import { type Files, readSmall } from './files.ts'
 import {
@@ -122,8 +122,10 @@ export async function findIdentity(
 ): Promise<{ identity: Identity; kept: boolean }> {
   // Without a segment nobody knows which numbers were given: that is a new log, whatever the file says.
   if (found.length === 0) return { identity: newIdentity(), kept: false }
-  const bytes = await readSmall(files, join(directory, IDENTITY_FILE)).catch(() => null)
+  const path = join(directory, IDENTITY_FILE)
+  const bytes = await readSmall(files, path).catch(() => null)
   const identity = bytes && decodeIdentity(bytes)
+  if (identity && (bytes[8] as number) > VERSION) throw newerData(path, bytes[8] as number, VERSION)
   if (identity) return { identity, kept: true }
   for (const segment of found.toReversed()) {
     const head = await readSmall(files, segment.path, SEGMENT_HEAD).catch(() => null)
@@ -135,8 +137,7 @@ export async function findIdentity(
 
 function refuseNewer(segment: Segment, { head }: Survey): void {
   if (head === null || head.version <= VERSION) return
-  const message = `${segment.path} is of version ${head.version}, written by a newer sluice; this one reads version ${VERSION}`
-  throw new StartError('SLUICE_LOG_VERSION', message)
+  throw newerData(segment.path, head.version, VERSION)
 }
 
 /** Walks what was seen in order: damage that somebody says was durable is reported, the first other one ends the file. */

@@ -6,7 +6,7 @@
  */
 import { dirname, join } from 'node:path'
 import type { Clock } from '../clock.ts'
-import { DamageError, reasonOf } from '../errors.ts'
+import { DamageError, newerData, reasonOf } from '../errors.ts'
 import { crc32 } from '../log/crc32.ts'
 import { codeOf, type Files, readSmall, realFiles, replaceSmall } from '../log/files.ts'
 import { type Damage, type Log, openLog, type Trouble } from '../log/log.ts'
@@ -32,6 +32,7 @@ export interface DurableParts {
 }
 
 const STATE_FILE = 'state'
+const STATE_VERSION: OutboxState['v'] = 1
 const CRC_DIGITS = 8
 const MAX_SEGMENT = 8 << 20
 const MIN_SEGMENT = 16 << 10
@@ -71,10 +72,10 @@ export async function openOutboxFiles(
       onTrouble: (trouble) => onTrouble?.(name, trouble),
       onDamage: (damage) => onDamage?.(name, damage),
     })
-  const [event, result, reading] = await Promise.all([open('event'), open('result'), open('reading')])
-  const logs = { event, result, reading }
   const path = join(directory, STATE_FILE)
   const saved = await loadState(files, path, (damage) => onDamage?.('state', damage))
+  const [event, result, reading] = await Promise.all([open('event'), open('result'), open('reading')])
+  const logs = { event, result, reading }
   const stores = {
     event: createLogStore(logs.event),
     result: createLogStore(logs.result),
@@ -140,6 +141,7 @@ async function loadState(
 /**
  * @returns null when there is none
  * @throws DamageError it is not what was written
+ * @throws StartError SLUICE_NEWER_DATA
  */
 export async function readOutboxState(files: Files, path: string): Promise<OutboxState | null> {
   const size = await files.size(path).catch(() => 0)
@@ -149,7 +151,7 @@ export async function readOutboxState(files: Files, path: string): Promise<Outbo
   if (bytes.toString('latin1', 0, CRC_DIGITS) !== crcOf(json))
     throw new DamageError('SLUICE_OUTBOX_STATE', `outbox state ${path} is damaged`)
   const state = JSON.parse(json.toString('utf8')) as OutboxState
-  if (state.v !== 1) throw new DamageError('SLUICE_OUTBOX_STATE', `outbox state ${path} has version ${state.v}`)
+  if (state.v !== STATE_VERSION) throw newerData(path, state.v, STATE_VERSION)
   return state
 }
 

@@ -239,7 +239,7 @@ test('a log of a newer version is refused by name', async () => {
   content.writeUInt32BE(crc32(content.subarray(0, 44), 0), 44)
   await assert.rejects(
     open(copyOf(disk, { path, content })),
-    (error) => error instanceof SluiceError && error.code === 'SLUICE_LOG_VERSION',
+    (error) => error instanceof SluiceError && error.code === 'SLUICE_NEWER_DATA',
   )
 })
 
