@@ -98,7 +98,8 @@ for (const [name, next] of Object.entries(NEXT)) {
     for (const command of ['run', 'audit']) {
       const { code, out, err } = await runCommand([command, ...site.args])
       assert.deepEqual([code, out], [1, ''], command)
-      const [, format] = / has format (\d), written by a newer sluice; this one reads up to \d: upgrade it/.exec(err) ?? []
+      const [, format] =
+        / has format (\d), written by a newer sluice; this one reads up to \d: upgrade it/.exec(err) ?? []
       assert.ok(format && err.startsWith(`sluice: ${file} has`) && err.endsWith('(SLUICE_NEWER_DATA)\n'), err)
     }
     assert.deepEqual(readFileSync(file), before)
