@@ -51,8 +51,8 @@ export function pointsOf(answer: HistoryAnswer | undefined): Point[] {
   })
 }
 
-/** What came after the answer is put behind it. */
-export function follow(points: readonly Point[], news: readonly Point[]): Point[] {
-  const last = points.at(-1)?.at ?? Number.NEGATIVE_INFINITY
-  return [...points, ...news.filter(({ at }) => at > last)]
+/** What came since the page was opened takes the place of what the gateway has for that time. */
+export function follow(points: readonly Point[], news: readonly Point[]): readonly Point[] {
+  const [first] = news
+  return first ? [...points.filter(({ at }) => at < first.at), ...news] : points
 }

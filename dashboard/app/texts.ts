@@ -152,6 +152,7 @@ export const texts = {
     badArgs: 'The arguments are not JSON.',
     by: 'By',
     when: 'When',
+    reason: 'Why',
     state: 'State',
     states: {
       accepted: 'pending…',

@@ -80,7 +80,8 @@ export function DevicePage({ id }: { id: string }) {
 /** Name of a window whose results are for this device alone. */
 function useOwnWindow(id: string): string | undefined {
   const { data } = useLoaded(() => api.windowsOf(id), 60_000, id)
-  return data?.results.find(({ key }) => Object.keys(key).join() === 'device')?.window
+  const own = data?.results.filter(({ key }) => Object.keys(key).join() === 'device').map(({ window }) => window)
+  return data?.definitions.find(({ name }) => own?.includes(name))?.name
 }
 
 interface HeadParts {

@@ -23,7 +23,7 @@ export function Quality() {
       </section>
       <section class="card">
         <h2>{texts.quality.letters}</h2>
-        <p class="quiet reasons">
+        <p class="tags bar">
           {Object.entries(letters?.reasons ?? {}).map(([reason, n]) => (
             <span key={reason} class="tag warn">
               {reason} {count(n)}
@@ -87,13 +87,13 @@ function Losses({ of }: { of: Audit['sources'][number]['dead'] }) {
   const reasons = Object.entries(of)
   if (reasons.length === 0) return <>0</>
   return (
-    <>
+    <span class="tags">
       {reasons.map(([reason, { count: n }]) => (
         <span key={reason} class="tag warn">
           {reason} {count(n)}
         </span>
       ))}
-    </>
+    </span>
   )
 }
 

@@ -55,7 +55,7 @@ function Config({ config }: { config: RunningConfig }) {
     <section class="card">
       <h2>{texts.settings.title}</h2>
       <p class="quiet">{config.file === null ? texts.settings.noFile : texts.settings.file(config.file)}</p>
-      <div class="bar filter">
+      <div class="bar">
         <input
           type="search"
           aria-label={label}

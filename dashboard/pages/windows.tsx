@@ -110,11 +110,6 @@ function Results({ lines, shown, onShow }: ResultParts) {
           { head: key, sort: (line) => keyOf(line), cell: (line) => keyOf(line) },
           { head: field, sort: (line) => line.field, cell: (line) => line.field },
           {
-            head: definition,
-            sort: ({ result }) => result.window,
-            cell: ({ result }) => <span class="name">{result.window}</span>,
-          },
-          {
             head: mean,
             number: true,
             sort: number('mean'),
@@ -129,6 +124,11 @@ function Results({ lines, shown, onShow }: ResultParts) {
             cell: ({ statistics }) => statistic(statistics.stddev),
           },
           { head: n, number: true, sort: number('count'), cell: ({ statistics }) => statistic(statistics.count) },
+          {
+            head: definition,
+            sort: ({ result }) => result.window,
+            cell: ({ result }) => <span class="name">{result.window}</span>,
+          },
           {
             head: end,
             sort: ({ result }) => result.end,

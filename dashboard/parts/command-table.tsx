@@ -1,4 +1,6 @@
 import { api, type CommandStatus } from '../app/api.ts'
+import { state } from '../app/live.ts'
+import { useOperator } from '../app/session.ts'
 import { texts } from '../app/texts.ts'
 import { Table } from './table.tsx'
 import { When } from './when.tsx'
@@ -23,6 +25,7 @@ export function StateTag({ command }: { command: CommandStatus }) {
 
 /** What has not been sent yet can be taken back; the news of it come on the event stream. */
 function Cancel({ command }: { command: CommandStatus }) {
+  if (!useOperator()) return null
   return (
     <button
       type="button"
@@ -37,24 +40,25 @@ function Cancel({ command }: { command: CommandStatus }) {
 
 /** Newest first. */
 export function CommandTable({ commands }: { commands: readonly CommandStatus[] }) {
-  const { when, device, command: name, state, by } = texts.control
+  const { when, device, command: name, state: outcome, by, reason } = texts.control
   const rows = commands.toSorted((a, b) => (a.created < b.created ? 1 : -1)).slice(0, 50)
   return (
-    <Table label={texts.control.history} heads={[when, device, name, state, by]}>
+    <Table label={texts.control.history} heads={[when, outcome, device, name, by, reason]}>
       {rows.map((command) => (
         <tr key={command.id}>
           <td>
             <When at={command.created} />
           </td>
-          <td>{command.device}</td>
+          <td>
+            <StateTag command={command} />
+            {command.state === 'accepted' && <Cancel command={command} />}
+          </td>
+          <td>{state.devices.get(command.device)?.name ?? command.device}</td>
           <td>
             {command.command} {command.args !== undefined && <code>{JSON.stringify(command.args)}</code>}
           </td>
-          <td>
-            <StateTag command={command} /> {command.reason && <span class="quiet">{command.reason}</span>}
-            {command.state === 'accepted' && <Cancel command={command} />}
-          </td>
-          <td>{command.by}</td>
+          <td class="quiet">{command.by}</td>
+          <td class="quiet">{command.reason}</td>
         </tr>
       ))}
     </Table>
