@@ -105,7 +105,10 @@ export const api = {
   session: () => get('/api/session') as Promise<Session>,
   signIn: (token: string) => ask('POST', '/api/session', { token }),
   signOut: () => ask('DELETE', '/api/session'),
-  devices: () => get('/api/devices?limit=10000') as Promise<DevicePage>,
+  devices: (after: string) => get(`/api/devices?limit=1000&after=${name(after)}`) as Promise<DevicePage>,
+  /** Of a few devices. */
+  devicesNamed: (ids: readonly string[]) =>
+    get(`/api/devices?limit=1000&${ids.map((id) => `id=${name(id)}`).join('&')}`) as Promise<DevicePage>,
   device: (id: string) => get(`/api/devices/${name(id)}`) as Promise<Described>,
   describe: (id: string, description: Description) => ask('PUT', `/api/devices/${name(id)}`, description),
   history: (question: HistoryQuestion & { from: string; points: number }) =>

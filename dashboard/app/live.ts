@@ -10,7 +10,6 @@ import {
   takeGap,
   takeReading,
   takeStatus,
-  takeWindow,
 } from './store.ts'
 
 export const state = createState()
@@ -19,7 +18,7 @@ export const state = createState()
 const PACE = 100
 /** The gateway sends its status each second; after this long without a word what is shown is old, ms. */
 const STALE = 3500
-const DEVICES_EVERY = 10_000
+const REFRESH = 20_000
 const RETRY = 2000
 
 const watchers = new Set<() => void>()
@@ -52,7 +51,8 @@ export function useNews(): typeof state {
   return state
 }
 
-const TYPES = 'ready,status,reading,window,command,alert,gap,upstream'
+/** Results of windows come too many at a time: pages ask for those that they show. */
+const TYPES = 'ready,status,reading,command,alert,gap,upstream'
 
 /** @param onRefused the session is over */
 export function connect(onRefused: () => void): () => void {
@@ -70,7 +70,6 @@ export function connect(onRefused: () => void): () => void {
     hear('ready', () => void refresh().then(describe))
     hear('status', (data) => takeStatus(state, data))
     hear('reading', (data) => takeReading(state, data))
-    hear('window', (data) => takeWindow(state, data))
     hear('command', (data) => takeCommand(state, data))
     hear('alert', (data) => {
       takeAlert(state, data)
@@ -92,7 +91,7 @@ export function connect(onRefused: () => void): () => void {
     setTimeout(() => ended || open(), RETRY)
   }
   open()
-  const timers = [setInterval(judge, 1000), setInterval(() => void refresh(), DEVICES_EVERY)]
+  const timers = [setInterval(judge, 1000), setInterval(() => void refresh(), REFRESH)]
   return () => {
     ended = true
     source?.close()
@@ -127,11 +126,17 @@ async function raised(): Promise<void> {
 /** Everything that only happened while nobody listened. */
 export async function refresh(): Promise<void> {
   try {
-    const [devices, windows, { commands }] = await Promise.all([api.devices(), api.windows(1000), api.commands()])
     void raised()
-    takeDevices(state, devices)
-    for (const result of windows.results.toReversed()) takeWindow(state, result)
+    const { commands } = await api.commands()
     for (const command of commands.toReversed()) takeCommand(state, command)
+    // Page by page, so that the browser draws in between.
+    for (let after: string | undefined = ''; after !== undefined; ) {
+      const page = await api.devices(after)
+      takeDevices(state, page)
+      after = page.next
+      changed()
+    }
+    state.refreshed = true
     changed()
   } catch {
     // The connection's state says it.

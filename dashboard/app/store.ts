@@ -5,9 +5,7 @@
 
 import type { ReadingEvent } from '../../gateway/http/live.ts'
 import type { AlertRecord, CommandRecord, GapRecord } from '../../gateway/record.ts'
-import type { CommandStatus, Described, DevicePage, RaisedAlert, RunningConfig, Status, WindowPage } from './api.ts'
-
-export type WindowResult = WindowPage['results'][number]
+import type { CommandStatus, Described, DevicePage, RaisedAlert, RunningConfig, Status } from './api.ts'
 
 export interface DeviceRow {
   id: string
@@ -51,11 +49,12 @@ export interface State {
   status: Status | undefined
   readonly flow: Flow
   readonly devices: Map<string, DeviceRow>
+  /** Whether what was before the page was opened is known. */
+  refreshed: boolean
   /** Changes when a device is added. */
   known: number
   latest: ReadingEvent[]
   spared: number
-  readonly windows: Map<string, WindowResult[]>
   /** Alerts that are raised now. */
   raised: readonly RaisedAlert[]
   /** What happened since the page was opened, newest first. */
@@ -73,8 +72,6 @@ const HISTORY = 120
 const SINK_HISTORY = 600
 const LATEST = 8
 const EVENTS = 200
-const RESULTS = 200
-const MAX_KEYS = 2000
 
 export function createState(): State {
   return {
@@ -83,10 +80,10 @@ export function createState(): State {
     status: undefined,
     flow: { rates: new Map(), depth: [], sinks: new Map() },
     devices: new Map(),
+    refreshed: false,
     known: 0,
     latest: [],
     spared: 0,
-    windows: new Map(),
     raised: [],
     alerts: [],
     gaps: [],
@@ -169,21 +166,6 @@ function describe(row: DeviceRow, { name, room, units, commands }: Description):
   row.room = room ?? row.room
   row.units = units ?? row.units
   row.commands = commands ?? row.commands
-}
-
-export function takeWindow(state: State, record: WindowResult): void {
-  const key = windowKey(record)
-  if (!state.windows.has(key) && state.windows.size >= MAX_KEYS) return
-  const results = list(state.windows, key)
-  const same = results.findIndex((one) => one.start === record.start)
-  if (same >= 0) results[same] = record
-  else push(results, record, RESULTS)
-  const [before, last] = results.slice(-2)
-  if (before && last && before.end > last.end) results.sort((a, b) => (a.end < b.end ? -1 : 1))
-}
-
-export function windowKey(record: Pick<WindowResult, 'window' | 'key'>): string {
-  return JSON.stringify([record.window, record.key])
 }
 
 export function takeAlert(state: State, record: AlertRecord): void {

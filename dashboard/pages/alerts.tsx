@@ -6,14 +6,15 @@ import { useLoaded } from '../app/load.ts'
 import { texts } from '../app/texts.ts'
 import { AlertList } from '../parts/alert-list.tsx'
 import { AlertTable } from '../parts/alert-table.tsx'
-import { Empty, Table } from '../parts/table.tsx'
+import { Empty, Loading, Table } from '../parts/table.tsx'
 import { When } from '../parts/when.tsx'
 
 export function Alerts() {
   const { alerts, raised, gaps } = useNews()
   const newest = alerts[0]
-  const { data, reload } = useLoaded(api.alerts, 10_000, `${newest?.time} ${newest?.state}`)
+  const { data, error, reload } = useLoaded(api.alerts, 10_000, `${newest?.time} ${newest?.state}`)
   const history = (data?.history ?? alerts) as readonly AlertRecord[]
+  if (!data && !error) return <Loading title={texts.pages.alerts} />
   return (
     <>
       <h1>{texts.pages.alerts}</h1>

@@ -6,12 +6,13 @@ import { texts } from '../app/texts.ts'
 import { CommandTable } from '../parts/command-table.tsx'
 import { Controls, declared } from '../parts/controls.tsx'
 import { SendForm } from '../parts/send-form.tsx'
-import { Empty } from '../parts/table.tsx'
+import { Empty, Loading } from '../parts/table.tsx'
 
 export function Control() {
-  const { devices, commands } = useNews()
+  const { devices, commands, refreshed } = useNews()
   const operator = useOperator()
   const rooms = roomsOf([...devices.values()])
+  if (!refreshed) return <Loading title={texts.pages.control} />
   return (
     <>
       <h1>{texts.pages.control}</h1>

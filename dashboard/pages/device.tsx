@@ -14,6 +14,7 @@ import { DescriptionForm } from '../parts/description-form.tsx'
 import { FieldChart } from '../parts/field-chart.tsx'
 import { Letters } from '../parts/letters.tsx'
 import { RangeChoice } from '../parts/range-choice.tsx'
+import { Loading } from '../parts/table.tsx'
 import { When } from '../parts/when.tsx'
 
 const MAX_CHARTS = 8
@@ -39,6 +40,7 @@ export function DevicePage({ id }: { id: string }) {
   const fields = row?.fields ?? device?.fields ?? {}
   const own = [...commands.values()].filter((command) => command.device === id)
   const numeric = Object.keys(fields).filter((field) => typeof fields[field] !== 'string')
+  if (!device && !error) return <Loading title={row?.name ?? id} />
   return (
     <>
       <p class="crumb">

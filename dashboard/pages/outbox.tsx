@@ -11,6 +11,7 @@ import { spanOf } from '../parts/field-chart.tsx'
 import { Empty, Failure, Table } from '../parts/table.tsx'
 import { Ago, When } from '../parts/when.tsx'
 
+const EMPTY: SinkFlow = { times: [], waiting: [], in: [], out: [] }
 /** s */
 const CHARTED = 600
 
@@ -80,7 +81,7 @@ function Sink({ sink, flow, onChange }: SinkParts) {
         <Actions sink={sink} onChange={onChange} />
       </div>
       <Backlog sink={sink} />
-      {flow && <Charts flow={flow} />}
+      <Charts flow={flow ?? EMPTY} />
       <p class="quiet small">
         {texts.outbox.sent(count(sent))} · {texts.outbox.taken(count(acked))} · {texts.outbox.refused(count(refused))}
         {error && <span class="warn"> · {error}</span>}

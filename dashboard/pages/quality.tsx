@@ -4,11 +4,12 @@ import { count } from '../app/format.ts'
 import { useLoaded } from '../app/load.ts'
 import { texts } from '../app/texts.ts'
 import { Letters } from '../parts/letters.tsx'
-import { Failure, Table } from '../parts/table.tsx'
+import { Failure, Loading, Table } from '../parts/table.tsx'
 
 export function Quality() {
   const { data, error } = useLoaded(api.audit, 2000)
   const { data: letters } = useLoaded(api.deadLetters, 3000)
+  if (!error && !(data && letters)) return <Loading title={texts.pages.quality} />
   return (
     <>
       <h1>{texts.pages.quality}</h1>

@@ -1,46 +1,54 @@
 import { useState } from 'preact/hooks'
 import { api, type RunningConfig } from '../app/api.ts'
-import { span, value } from '../app/format.ts'
+import { span } from '../app/format.ts'
 import { useNews } from '../app/live.ts'
 import { useLoaded } from '../app/load.ts'
 import { texts } from '../app/texts.ts'
-import { Failure, Table } from '../parts/table.tsx'
+import { Failure, Loading, Table } from '../parts/table.tsx'
 
 const RARELY = 30_000
 
 export function Settings() {
-  const { status } = useNews()
   const { data, error } = useLoaded(api.config, RARELY)
-  const about: readonly (readonly [string, string])[] = status
-    ? [
-        [texts.settings.about, `${status.gateway} · ${texts.tiles.version(status.version)}`],
-        [texts.tiles.uptime, span(status.uptime * 1000)],
-        [texts.settings.data, status.data],
-        [
-          texts.settings.ports,
-          Object.entries(status.ports)
-            .map(([name, port]) => `${name} ${port}`)
-            .join(', '),
-        ],
-        [texts.settings.process, `${texts.settings.node} ${status.node} · pid ${status.pid}`],
-      ]
-    : []
+  if (!data && !error) return <Loading title={texts.pages.settings} />
   return (
     <>
       <h1>{texts.pages.settings}</h1>
-      <section class="card facts about">
-        <dl>
-          {about.map(([name, text]) => (
-            <div key={name}>
-              <dt>{name}</dt>
-              <dd>{text}</dd>
-            </div>
-          ))}
-        </dl>
-      </section>
+      <About />
       <Failure error={error} />
       {data && <Config config={data} />}
     </>
+  )
+}
+
+function About() {
+  const { status } = useNews()
+  const { about, data, ports, process, node } = texts.settings
+  const facts: readonly (readonly [string, string])[] = status
+    ? [
+        [about, `${status.gateway} · ${texts.tiles.version(status.version)}`],
+        [texts.tiles.uptime, span(status.uptime * 1000)],
+        [data, status.data],
+        [
+          ports,
+          Object.entries(status.ports)
+            .map((port) => port.join(' '))
+            .join(', '),
+        ],
+        [process, `${node} ${status.node} · pid ${status.pid}`],
+      ]
+    : []
+  return (
+    <section class="card facts about">
+      <dl>
+        {facts.map(([name, text]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{text}</dd>
+          </div>
+        ))}
+      </dl>
+    </section>
   )
 }
 
@@ -73,7 +81,7 @@ function Config({ config }: { config: RunningConfig }) {
           <tr key={name}>
             <td>{name}</td>
             <td class="wide">
-              <code>{value(at(config.values, name))}</code>
+              <code>{written(at(config.values, name))}</code>
             </td>
             <td>
               <span class={from === 'default' ? 'quiet' : 'tag busy'}>{origins[from]}</span>
@@ -83,6 +91,11 @@ function Config({ config }: { config: RunningConfig }) {
       </Table>
     </section>
   )
+}
+
+/** As one would write it, not as a number for people. */
+function written(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
 }
 
 /** Keys may hold dots themselves, so the longest key that fits is taken first. */

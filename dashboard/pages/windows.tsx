@@ -2,19 +2,23 @@
 import { useState } from 'preact/hooks'
 import { api, type WindowPage } from '../app/api.ts'
 import { count, statistic } from '../app/format.ts'
-import { follow, type Point, pointsOf, type Range, useHistory } from '../app/history.ts'
-import { state, useNews } from '../app/live.ts'
+import { pointsOf, type Range, useHistory } from '../app/history.ts'
+import { state } from '../app/live.ts'
 import { useLoaded } from '../app/load.ts'
-import { type WindowResult, windowKey } from '../app/store.ts'
 import { texts } from '../app/texts.ts'
 import { FieldChart } from '../parts/field-chart.tsx'
 import { keyText } from '../parts/key.tsx'
 import { RangeChoice } from '../parts/range-choice.tsx'
 import { SortableTable } from '../parts/sortable-table.tsx'
-import { Empty } from '../parts/table.tsx'
+import { Empty, Failure } from '../parts/table.tsx'
 import { When } from '../parts/when.tsx'
 
 const MAX_ROWS = 300
+/** Newest results looked at, and how often, ms. */
+const MOST = 2000
+const EVERY = 2000
+
+type WindowResult = WindowPage['results'][number]
 
 interface Line {
   readonly id: string
@@ -24,23 +28,22 @@ interface Line {
 }
 
 export function Windows() {
-  const { windows } = useNews()
-  const { data } = useLoaded(() => api.windows(1), 5000)
+  const { data, error } = useLoaded(() => api.windows(MOST), EVERY)
   const [chosen, choose] = useState('')
   const [shown, show] = useState<string>()
-  const definitions = data?.definitions ?? []
-  const lines = linesOf(windows, chosen)
+  const lines = linesOf(data?.results ?? [], chosen)
   const line = lines.find((one) => one.id === shown) ?? lines.find((one) => 'mean' in one.statistics)
   return (
     <>
       <h1>{texts.pages.windows}</h1>
-      <Definitions definitions={definitions} chosen={chosen} onChoose={choose} />
-      {lines.length === 0 && (
+      <Failure error={error} />
+      <Definitions definitions={data?.definitions ?? []} chosen={chosen} onChoose={choose} />
+      {data && lines.length === 0 && (
         <section class="card">
           <Empty title={texts.windows.none} hint={texts.windows.noneHint} />
         </section>
       )}
-      {line && <KeyChart key={line.id} line={line} results={windows.get(windowKey(line.result)) ?? []} />}
+      {line && <KeyChart key={line.id} line={line} />}
       {lines.length > 0 && <Results lines={lines} shown={line?.id} onShow={show} />}
     </>
   )
@@ -78,15 +81,16 @@ function Definitions({ definitions, chosen, onChoose }: DefinitionParts) {
   )
 }
 
-function linesOf(windows: ReadonlyMap<string, readonly WindowResult[]>, chosen: string): Line[] {
-  const lines: Line[] = []
-  for (const [key, results] of windows) {
-    const result = results.at(-1)
-    if (!result || (chosen !== '' && result.window !== chosen)) continue
-    for (const [field, statistics] of Object.entries(result.fields))
-      lines.push({ id: `${key} ${field}`, result, field, statistics })
+/** A line per field of the newest result of each key. */
+function linesOf(results: readonly WindowResult[], chosen: string): Line[] {
+  const newest = new Map<string, WindowResult>()
+  for (const result of results) {
+    const key = JSON.stringify([result.window, result.key])
+    if (!newest.has(key) && (chosen === '' || result.window === chosen)) newest.set(key, result)
   }
-  return lines
+  return [...newest].flatMap(([key, result]) =>
+    Object.entries(result.fields).map(([field, statistics]) => ({ id: `${key} ${field}`, result, field, statistics })),
+  )
 }
 
 interface ResultParts {
@@ -171,8 +175,7 @@ function Mean({ statistics }: { statistics: Readonly<Record<string, unknown>> })
   return <>{entries.map(([name, n]) => `${name} ×${count(n)}`).join(', ')}</>
 }
 
-function KeyChart({ line, results }: { line: Line; results: readonly WindowResult[] }) {
-  const { field, result } = line
+function KeyChart({ line: { field, result } }: { line: Line }) {
   const [range, setRange] = useState<Range>('15m')
   const kept = useHistory({ window: result.window, key: JSON.stringify(result.key), field }, range)
   const title = texts.windows.chart(field, keyText(result.key))
@@ -189,16 +192,8 @@ function KeyChart({ line, results }: { line: Line; results: readonly WindowResul
         label={title}
         unit={state.devices.get(result.key.device ?? '')?.units?.[field]}
         range={range}
-        points={follow(pointsOf(kept), newsOf(results, field))}
+        points={pointsOf(kept)}
       />
     </section>
   )
-}
-
-function newsOf(results: readonly WindowResult[], field: string): Point[] {
-  return results.flatMap(({ start, fields }) => {
-    const { mean, min = mean, max = mean } = fields[field] ?? {}
-    if (typeof mean !== 'number') return []
-    return [{ at: Date.parse(start) / 1000, min: Number(min), max: Number(max), mean }]
-  })
 }

@@ -23,7 +23,7 @@ const collator = new Intl.Collator(undefined, { numeric: true })
 
 export function SortableTable<T>({ label, rows, columns, id, most }: SortableParts<T>) {
   const [by, setBy] = useState<{ at: number; down: boolean }>({ at: 0, down: false })
-  const sorted = sort(rows, columns[by.at]?.sort, by.down)
+  const sorted = sort(rows, columns[by.at]?.sort, by.down, id)
   return (
     <section class="scroll" aria-label={label} {...REACHABLE}>
       <table>
@@ -63,10 +63,11 @@ export function SortableTable<T>({ label, rows, columns, id, most }: SortablePar
   )
 }
 
-function sort<T>(rows: readonly T[], by: Column<T>['sort'], down: boolean): readonly T[] {
+/** Equal ones by their id, so that rows stay where they are. */
+function sort<T>(rows: readonly T[], by: Column<T>['sort'], down: boolean, id: (row: T) => string): readonly T[] {
   if (!by) return rows
   const way = down ? -1 : 1
-  return rows.toSorted((a, b) => way * compare(by(a), by(b)))
+  return rows.toSorted((a, b) => way * compare(by(a), by(b)) || (id(a) < id(b) ? -1 : 1))
 }
 
 /** What is no number stands last. */

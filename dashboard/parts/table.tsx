@@ -1,4 +1,5 @@
 import type { ComponentChildren } from 'preact'
+import { texts } from '../app/texts.ts'
 
 interface TableParts {
   readonly label: string
@@ -38,6 +39,16 @@ export function Empty({ title, hint }: { title: string; hint?: string }) {
       </p>
       {hint && <p class="quiet">{hint}</p>}
     </div>
+  )
+}
+
+/** A page whose content is on its way: it comes all at once, so that nothing jumps. */
+export function Loading({ title }: { title: string }) {
+  return (
+    <>
+      <h1>{title}</h1>
+      <p class="quiet">{texts.loading}</p>
+    </>
   )
 }
 

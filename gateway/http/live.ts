@@ -1,7 +1,7 @@
 /**
  * What people watch, live. The gateway tells `createLive` of everything that happens; nothing is built, copied or
- * matched unless somebody watches, and a watcher sees at most `READINGS_PER_SECOND` readings, with the number of those
- * it was spared on the next one.
+ * matched unless somebody watches, and a watcher sees at most `READINGS_PER_SECOND` readings, as many at once, with the
+ * number of those it was spared on the next one.
  */
 import type { Clock } from '../clock.ts'
 import { type Device, fieldsOf, type Reading } from '../reading.ts'
@@ -63,8 +63,9 @@ interface Watcher {
   readonly matches: ((device: string, stream: string | undefined) => boolean) | undefined
   readonly known: WeakMap<Device, boolean>
   readonly listener: EventListener
-  second: number
-  shown: number
+  /** How many readings it may be shown now, and when that was worked out, monotonic ms. */
+  allowed: number
+  at: number
   spared: number
 }
 
@@ -84,10 +85,10 @@ export function createLive(clock: Clock): Live {
   return {
     reading(reading) {
       if (readers.length === 0) return
-      const second = Math.floor(clock.monotonic() / 1000)
+      const now = clock.monotonic()
       let event: ReadingEvent | undefined
       for (const reader of readers) {
-        if (!wants(reader, reading) || !admits(reader, second)) continue
+        if (!wants(reader, reading) || !admits(reader, now)) continue
         event ??= readingEvent(reading)
         reader.listener({ type: 'reading', data: reader.spared > 0 ? { ...event, spared: reader.spared } : event })
         reader.spared = 0
@@ -99,7 +100,7 @@ export function createLive(clock: Clock): Live {
     gap: (record) => publish('gap', undefined, record),
     upstream: (event) => publish('upstream', undefined, event),
     subscribe(interest, listener) {
-      const watcher = createWatcher(interest, listener)
+      const watcher = createWatcher(interest, listener, clock.monotonic())
       watchers.add(watcher)
       readers = [...watchers].filter((w) => w.types.has('reading'))
       return () => {
@@ -110,9 +111,9 @@ export function createLive(clock: Clock): Live {
   }
 }
 
-function createWatcher(interest: Interest, listener: EventListener): Watcher {
+function createWatcher(interest: Interest, listener: EventListener, at: number): Watcher {
   const matches = interest.match === undefined ? undefined : matcher(interest.match)
-  return { types: interest.types, matches, known: new WeakMap(), listener, second: 0, shown: 0, spared: 0 }
+  return { types: interest.types, matches, known: new WeakMap(), listener, allowed: READINGS_PER_SECOND, at, spared: 0 }
 }
 
 /** Whether the pattern lets the device through; without a stream the answer is remembered with the device. */
@@ -127,13 +128,12 @@ function wants(watcher: Watcher, reading: Reading): boolean {
   return found
 }
 
-function admits(watcher: Watcher, second: number): boolean {
-  if (watcher.second !== second) {
-    watcher.second = second
-    watcher.shown = 0
-  }
-  if (watcher.shown < READINGS_PER_SECOND) {
-    watcher.shown++
+function admits(watcher: Watcher, now: number): boolean {
+  const more = ((now - watcher.at) * READINGS_PER_SECOND) / 1000
+  watcher.allowed = Math.min(READINGS_PER_SECOND, watcher.allowed + more)
+  watcher.at = now
+  if (watcher.allowed >= 1) {
+    watcher.allowed--
     return true
   }
   watcher.spared++

@@ -88,7 +88,19 @@ function serve(parts: AppParts, response: ServerResponse, types: ReadonlySet<Eve
 /** Writes events as long as the reader keeps up, and counts them while it does not. */
 function createSender(response: ServerResponse): (type: string, data: object) => void {
   let dropped = 0
-  const write = (type: string, data: object) => response.write(`event: ${type}\ndata: ${JSON.stringify(data)}\n\n`)
+  let corked = false
+  // What happens at once goes out at once: a write costs as much as many events.
+  const write = (type: string, data: object) => {
+    if (!corked) {
+      corked = true
+      response.cork()
+      setImmediate(() => {
+        corked = false
+        response.uncork()
+      })
+    }
+    response.write(`event: ${type}\ndata: ${JSON.stringify(data)}\n\n`)
+  }
   const confess = () => {
     if (dropped === 0 || response.writableLength > BUFFER / 2) return
     write('dropped', { count: dropped })

@@ -1,0 +1,124 @@
+/**
+ * `npm run bench:dashboard`: what the dashboard costs, in Debian's Chromium. First paint on a fresh gateway; then the
+ * list of 5,000 devices while they send 10,000 readings a second: time to draw an update, frames, and what the open page
+ * costs the gateway. Browser, gateway and load share this machine: the figures are upper bounds.
+ */
+import { spawnSync } from 'node:child_process'
+import { createRequire } from 'node:module'
+import type { Browser, Page } from 'playwright-core'
+import { noBrowser, openBrowser } from '../test/dashboard/browser.ts'
+import { bundle, cpuSeconds, type Running, runJson, startSluice, temporaryFolder } from './process.ts'
+
+const DEVICES = 5000
+/** Readings per second. */
+const RATE = 10_000
+/** s */
+const SETTLE = 5
+const MEASURE = 8
+
+const config = {
+  mqtt: { listen: '127.0.0.1:0', anonymous: true },
+  http: { listen: '127.0.0.1:0' },
+  decode: [{ topic: 'telemetry/{device}', time: 'event_time' }],
+}
+
+const seconds = (n: number) => new Promise((resolve) => setTimeout(resolve, n * 1000))
+
+function quantile(values: readonly number[], q: number): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN
+}
+
+/** Of an address never opened before, ms. */
+async function firstPaint(browser: Browser, url: string): Promise<number> {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } })
+  const page = await context.newPage()
+  await page.goto(url)
+  await page.locator('h1').waitFor()
+  const at = await page.evaluate(
+    () => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? Number.NaN,
+  )
+  await context.close()
+  return at
+}
+
+interface Drawn {
+  /** Of each update, ms. */
+  readonly updates: number[]
+  /** Between two frames, ms. */
+  readonly frames: number[]
+}
+
+/** Watches the page draw for a while. */
+function watch(page: Page, ms: number): Promise<Drawn> {
+  return page.evaluate(`(async () => {
+    performance.clearMeasures()
+    const frames = []
+    const began = performance.now()
+    for (let last = began; last - began < ${ms}; ) {
+      const now = await new Promise((resolve) => requestAnimationFrame(resolve))
+      frames.push(now - last)
+      last = now
+    }
+    return { frames, updates: performance.getEntriesByName('sluice:update').map((entry) => entry.duration) }
+  })()`)
+}
+
+/** Share of one core that the gateway uses. */
+async function share<T>(gateway: Running, during: () => Promise<T>): Promise<[number, T]> {
+  const pid = gateway.process.pid as number
+  const [cpu, began] = [cpuSeconds(pid), performance.now()]
+  const result = await during()
+  return [(cpuSeconds(pid) - cpu) / ((performance.now() - began) / 1000), result]
+}
+
+async function underLoad(browser: Browser, gateway: Running, url: string): Promise<string[]> {
+  const folder = temporaryFolder()
+  const messages = RATE * (3 * SETTLE + 2 * MEASURE + 5)
+  const start = Date.now()
+  const sending = runJson(bundle('load.ts', folder.path), {
+    ...{ port: gateway.ports.mqtt, connections: 50, pipeline: 100, qos: 0, devices: DEVICES },
+    ...{ messages, rate: RATE, start, step: (1000 * DEVICES) / RATE },
+  })
+  await seconds(SETTLE)
+  const [without] = await share(gateway, () => seconds(MEASURE))
+  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } })
+  await page.goto(`${url}#/devices`)
+  await page.getByText('5,000 devices').first().waitFor()
+  await seconds(SETTLE)
+  const [with_, { updates, frames }] = await share(gateway, () => watch(page, MEASURE * 1000))
+  await page.close()
+  await sending
+  folder.remove()
+  const cost = (100 * (with_ - without)) / with_
+  return [
+    `an update drawn, 5,000 devices   ${quantile(updates, 0.5).toFixed(1)} ms median, ${quantile(updates, 0.95).toFixed(1)} ms p95   (target 20 ms)`,
+    `frames                           ${((1000 * frames.length) / frames.reduce((sum, ms) => sum + ms, 0)).toFixed(0)} per second, p99 ${quantile(frames, 0.99).toFixed(0)} ms apart   (target 60 per second)`,
+    `gateway with the page open       ${cost.toFixed(1)} % of its CPU more (${(100 * without).toFixed(1)} → ${(100 * with_).toFixed(1)} % of a core)   (target 5 %)`,
+  ]
+}
+
+async function main(): Promise<void> {
+  if (noBrowser) throw new Error(noBrowser)
+  const built = spawnSync(process.execPath, ['build.mjs'], { encoding: 'utf8' })
+  const gateway = await startSluice(config)
+  const browser = await openBrowser()
+  try {
+    const url = `http://127.0.0.1:${gateway.ports.http}/`
+    const paints: number[] = []
+    for (let i = 0; i < 7; i++) paints.push(await firstPaint(browser, url))
+    const { version } = createRequire(import.meta.url)('playwright-core/package.json') as { version: string }
+    const lines = [
+      `${/dashboard .*compressed/.exec(built.stdout)?.[0] ?? ''}   (target 120 kB)`,
+      `first paint                      ${quantile(paints, 0.5).toFixed(0)} ms median of ${paints.length}, ${Math.max(...paints).toFixed(0)} ms worst   (target 300 ms)`,
+      ...(await underLoad(browser, gateway, url)),
+      `chromium ${browser.version()}, playwright ${version}`,
+    ]
+    process.stdout.write(`${lines.join('\n')}\n`)
+  } finally {
+    await browser.close()
+    await gateway.stop()
+  }
+}
+
+await main()
