@@ -65,7 +65,8 @@ export interface State {
   watched: { id: string; readings: ReadingEvent[] } | undefined
 }
 
-const FEW = 200
+/** As many devices as can all be followed by events. */
+export const FEW = 100
 const RECENT = 120
 const TREND = 40
 const HISTORY = 120

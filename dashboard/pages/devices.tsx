@@ -1,8 +1,9 @@
 /** All devices. Only the rows in view exist, so that five thousand cost what fifty do. */
 import { useEffect, useRef, useState } from 'preact/hooks'
+import { api } from '../app/api.ts'
 import { count } from '../app/format.ts'
-import { useNews } from '../app/live.ts'
-import type { DeviceRow } from '../app/store.ts'
+import { changed, state, useNews } from '../app/live.ts'
+import { type DeviceRow, FEW, takeDevices } from '../app/store.ts'
 import { texts } from '../app/texts.ts'
 import { FirstReading } from '../parts/first-reading.tsx'
 import { Sparkline } from '../parts/sparkline.tsx'
@@ -13,6 +14,8 @@ import { Ago } from '../parts/when.tsx'
 const ROW = 3.25
 /** Rows drawn beyond the window's edge. */
 const SPARE = 6
+/** ms */
+const FRESH = 1000
 
 const collator = new Intl.Collator(undefined, { numeric: true })
 const nameOf = (row: DeviceRow) => row.name ?? row.id
@@ -100,9 +103,34 @@ interface ListParts {
   readonly onOrder: (order: Order) => void
 }
 
+/** Of many devices the events are only a sample: what is in view is asked for. */
+function useFresh(ids: readonly string[], needed: boolean): void {
+  const wanted = useRef(ids)
+  wanted.current = ids
+  useEffect(() => {
+    if (!needed) return
+    const ask = async () => {
+      if (wanted.current.length === 0) return
+      try {
+        takeDevices(state, await api.devicesNamed(wanted.current))
+        changed()
+      } catch {
+        // The connection's state says it.
+      }
+    }
+    const timer = setInterval(() => void ask(), FRESH)
+    return () => clearInterval(timer)
+  }, [needed])
+}
+
 function List({ rows, order, onOrder }: ListParts) {
   const height = ROW * Number.parseFloat(getComputedStyle(document.documentElement).fontSize)
   const { list, from, to } = useView(rows.length, height)
+  const view = rows.slice(from, to)
+  useFresh(
+    view.map(({ id }) => id),
+    rows.length > FEW,
+  )
   const heading = (by: Order, text: string) => (
     <button type="button" aria-pressed={order === by} onClick={() => onOrder(by)}>
       {text}
@@ -120,7 +148,7 @@ function List({ rows, order, onOrder }: ListParts) {
         <span class="ago">{heading('silent', texts.devices.silent)}</span>
       </div>
       <ul ref={list} class="rows" style={{ height: `${rows.length * height}px` }}>
-        {rows.slice(from, to).map((row, i) => (
+        {view.map((row, i) => (
           <Row key={row.id} row={row} index={from + i} of={rows.length} height={height} />
         ))}
       </ul>

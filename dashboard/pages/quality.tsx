@@ -1,5 +1,6 @@
 /** Where everything went: the two identities that must balance, and what could not be read. */
-import { type Audit, api } from '../app/api.ts'
+import { useState } from 'preact/hooks'
+import { type Audit, api, type DeadLetterPage } from '../app/api.ts'
 import { count } from '../app/format.ts'
 import { useLoaded } from '../app/load.ts'
 import { texts } from '../app/texts.ts'
@@ -22,18 +23,34 @@ export function Quality() {
         <h2>{texts.quality.windows}</h2>
         <WindowRows rows={data?.windows ?? []} />
       </section>
-      <section class="card">
-        <h2>{texts.quality.letters}</h2>
-        <p class="tags bar">
-          {Object.entries(letters?.reasons ?? {}).map(([reason, n]) => (
-            <span key={reason} class="tag warn">
-              {reason} {count(n)}
-            </span>
-          ))}
-        </p>
-        <Letters letters={letters?.last ?? []} none={texts.quality.noLetters} />
-      </section>
+      {letters && <DeadLetters page={letters} />}
     </>
+  )
+}
+
+/** Those of one reason, when it is chosen. */
+function DeadLetters({ page: { reasons, last } }: { page: DeadLetterPage }) {
+  const [chosen, choose] = useState<string>()
+  return (
+    <section class="card">
+      <h2>{texts.quality.letters}</h2>
+      <p class="tags bar">
+        {Object.entries(reasons).map(([reason, n]) => (
+          <button
+            key={reason}
+            type="button"
+            aria-pressed={reason === chosen}
+            onClick={() => choose(reason === chosen ? undefined : reason)}
+          >
+            {reason} {count(n)}
+          </button>
+        ))}
+      </p>
+      <Letters
+        letters={last.filter(({ reason }) => chosen === undefined || reason === chosen)}
+        none={texts.quality.noLetters}
+      />
+    </section>
   )
 }
 

@@ -47,3 +47,10 @@ export async function openPage(
   await page.goto(url)
   return { page, context, troubles }
 }
+
+/** Goes to another page without loading the application again, as a person does, and waits until it has drawn news. */
+export async function go(page: Page, at: string): Promise<void> {
+  await page.evaluate(`performance.clearMeasures(); location.hash = '#/${at}'`)
+  await page.waitForFunction(() => performance.getEntriesByName('sluice:update').length > 1)
+  await page.locator('h1').waitFor()
+}
