@@ -39,11 +39,7 @@ export interface DeclaredCommand {
   readonly args?: Readonly<Record<string, DeclaredArgument>>
 }
 
-/** What a gateway may say of a device besides its readings. */
-export interface Described extends Omit<DeviceStatus, 'name' | 'room' | 'units' | 'commands'> {
-  readonly name?: string
-  readonly room?: string
-  readonly units?: Readonly<Record<string, string>>
+export type Described = Omit<DeviceStatus, 'commands'> & {
   readonly commands?: Readonly<Record<string, DeclaredCommand>>
 }
 

@@ -1,16 +1,7 @@
 /** The one connection on which news arrive, and the pace at which they are drawn. */
 import { useEffect, useState } from 'preact/hooks'
 import { api } from './api.ts'
-import {
-  createState,
-  takeAlert,
-  takeCommand,
-  takeDescriptions,
-  takeDevices,
-  takeGap,
-  takeReading,
-  takeStatus,
-} from './store.ts'
+import { createState, takeAlert, takeCommand, takeDevices, takeGap, takeReading, takeStatus } from './store.ts'
 
 export const state = createState()
 
@@ -67,7 +58,7 @@ export function connect(onRefused: () => void): () => void {
     })
   const open = () => {
     source = new EventSource(`/api/events?types=${TYPES}`)
-    hear('ready', () => void refresh().then(describe))
+    hear('ready', () => void refresh())
     hear('status', (data) => takeStatus(state, data))
     hear('reading', (data) => takeReading(state, data))
     hear('command', (data) => takeCommand(state, data))
@@ -103,15 +94,6 @@ export function connect(onRefused: () => void): () => void {
 function judge(): void {
   if (performance.now() - state.heard > STALE) state.connection = 'stale'
   changed()
-}
-
-async function describe(): Promise<void> {
-  try {
-    takeDescriptions(state, await api.config())
-    changed()
-  } catch {
-    // Devices go by their ids then.
-  }
 }
 
 async function raised(): Promise<void> {

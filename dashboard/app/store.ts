@@ -5,7 +5,7 @@
 
 import type { ReadingEvent } from '../../gateway/http/live.ts'
 import type { AlertRecord, CommandRecord, GapRecord } from '../../gateway/record.ts'
-import type { CommandStatus, Described, DevicePage, RaisedAlert, RunningConfig, Status } from './api.ts'
+import type { CommandStatus, Described, DevicePage, RaisedAlert, Status } from './api.ts'
 
 export interface DeviceRow {
   id: string
@@ -154,19 +154,8 @@ export function takeDevices(state: State, page: DevicePage): void {
   }
 }
 
-type Description = Pick<Described, 'name' | 'room' | 'units' | 'commands'>
-
-/** What the config says of devices, also of those that have not spoken yet. */
-export function takeDescriptions(state: State, { values }: RunningConfig): void {
-  const { devices = {} } = (values ?? {}) as { devices?: Readonly<Record<string, Description>> }
-  for (const [id, description] of Object.entries(devices)) describe(rowOf(state, id), description)
-}
-
-function describe(row: DeviceRow, { name, room, units, commands }: Description): void {
-  row.name = name ?? row.name
-  row.room = room ?? row.room
-  row.units = units ?? row.units
-  row.commands = commands ?? row.commands
+function describe(row: DeviceRow, { name, room, units, commands }: Described): void {
+  Object.assign(row, { name, room, units, commands })
 }
 
 export function takeAlert(state: State, record: AlertRecord): void {

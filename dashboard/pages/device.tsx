@@ -106,13 +106,43 @@ function Head({ id, row, device, onChange }: HeadParts) {
       <div class="head">
         <h1>{row?.name ?? id}</h1>
         {row?.name !== undefined && row.name !== id && <span class="quiet">{id}</span>}
+        {device?.connection && <Connection connection={device.connection} />}
         {operator && device && (
           <button type="button" class="end" aria-expanded={editing} onClick={() => setEditing(!editing)}>
             {texts.describe.open}
           </button>
         )}
       </div>
-      {editing && device && <DescriptionForm device={device} onDone={done} />}
+      {editing && device && <Describe device={device} onDone={done} />}
+    </>
+  )
+}
+
+const TONES = { online: 'good', asleep: '', offline: 'warn' }
+
+function Connection({ connection: { state, source } }: { connection: NonNullable<Described['connection']> }) {
+  return (
+    <span class={`tag ${TONES[state]}`} title={source}>
+      {texts.devices.connection[state]}
+    </span>
+  )
+}
+
+/** What the config says is changed there. */
+function Describe({ device, onDone }: { device: Described; onDone: () => void }) {
+  const { inConfig, exportIt } = texts.describe
+  return (
+    <>
+      {device.described === 'config' ? (
+        <p class="card">{inConfig}</p>
+      ) : (
+        <DescriptionForm key={device.id} device={device} onDone={onDone} />
+      )}
+      <p class="bar">
+        <a href="/api/devices.yaml" download="devices.yaml">
+          {exportIt}
+        </a>
+      </p>
     </>
   )
 }

@@ -41,9 +41,11 @@ export async function runDemo(options: DemoOptions, terminal: Terminal, parts: D
   try {
     const data = options.data === undefined ? join(folder, 'data') : resolve(options.data)
     const things = house()
-    const setting = { data, things, upstream: upstream.port, mqtt: 1883, http: 8080 }
+    const setting = { data, upstream: upstream.port, mqtt: 1883, http: 8080 }
     const gateway = await startWithFreePorts(parts, join(folder, 'sluice.yaml'), setting)
     try {
+      // Not in the config, so that they can be changed on the page.
+      await Promise.all(things.map(({ id, description }) => gateway.api.describeDevice(id, description)))
       const fleet = await startFleet(things, gateway.ports.mqtt as number, parts.clock)
       await show({ gateway, upstream, fleet, options, terminal, clock: parts.clock })
     } finally {

@@ -1,10 +1,8 @@
 /** The demo's config, written to a file so that people can read it, and change it on the settings page. */
 import { stringify } from 'yaml'
-import type { Thing } from './thing.ts'
 
 export interface Setting {
   readonly data: string
-  readonly things: readonly Thing[]
   /** Ports on loopback, 0 for a free one. */
   readonly mqtt: number
   readonly http: number
@@ -14,7 +12,7 @@ export interface Setting {
 const HEAD = `# The config of \`sluice demo\`: a house, a rack of modems, an upstream. It lasts as long as the demo does.
 `
 
-export function demoConfig({ data, things, mqtt, http, upstream }: Setting): string {
+export function demoConfig({ data, mqtt, http, upstream }: Setting): string {
   const config = {
     gateway: { id: 'harbour-house' },
     data,
@@ -49,7 +47,6 @@ export function demoConfig({ data, things, mqtt, http, upstream }: Setting): str
       busy: { on: 'per-device', when: { field: 'cpuusage.mean', above: 85, hysteresis: 5 } },
     },
     commands: { deadline: '6s' },
-    devices: Object.fromEntries(things.map(({ id, description }) => [id, description])),
     upstreams: {
       cloud: { http: { url: `http://127.0.0.1:${upstream}/`, gzip: true }, batch: { age: '1s' } },
     },

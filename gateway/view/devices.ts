@@ -49,12 +49,13 @@ function saidOf({ webhook, ...said }: Description, described: DeviceStatus['desc
   return { ...copy, ...(described ? { described } : {}), ...(webhook === undefined ? {} : { webhook: true }) }
 }
 
-export function devicePage(parts: DeviceParts, { match, after, limit }: DeviceQuery, started: number): DevicePage {
+export function devicePage(
+  parts: DeviceParts,
+  { match, id: named, after, limit }: DeviceQuery,
+  started: number,
+): DevicePage {
   const matches = match === undefined ? undefined : matcher(match)
-  const heard = [...parts.devices.all()].filter(({ last }) => last !== undefined).map(({ id }) => id)
-  const all = [...new Set([...heard, ...parts.descriptions.ids()])]
-    .filter((id) => !matches || matches(id, undefined))
-    .sort()
+  const all = [...new Set(named ?? known(parts))].filter((id) => !matches || matches(id, undefined)).sort()
   const from = after === undefined ? 0 : all.findIndex((id) => id > after)
   const page = from < 0 ? [] : all.slice(from, from + limit)
   const more = from >= 0 && from + limit < all.length
@@ -64,6 +65,12 @@ export function devicePage(parts: DeviceParts, { match, after, limit }: DeviceQu
     devices: page.flatMap((id) => deviceStatus(parts, id, started) ?? []),
     ...(next === undefined ? {} : { next }),
   }
+}
+
+/** Those that have spoken, and those of which somebody spoke. */
+function known({ devices, descriptions }: DeviceParts): string[] {
+  const heard = [...devices.all()].filter(({ last }) => last !== undefined)
+  return [...heard.map(({ id }) => id), ...descriptions.ids()]
 }
 
 /** As the first commander sees it that knows the device. */

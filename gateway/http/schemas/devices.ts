@@ -66,6 +66,12 @@ export const deviceDescription = z
 
 export const deviceQuery = z.object({
   match: z.string().max(512).optional().describe('glob with * and ?'),
+  id: z
+    .union([z.string(), z.array(z.string())])
+    .transform((given) => [given].flat())
+    .pipe(z.array(z.string().max(1024)).max(1000))
+    .optional()
+    .describe('only this device; may be given several times'),
   after: z.string().max(1024).optional().describe('the last id of the page before'),
   limit: z.coerce.number().int().min(1).max(10_000).default(1000),
 })
