@@ -35,7 +35,7 @@ export function createChanges(log: DurableLog, clock: Clock, lines: PluginLog): 
   return {
     async add(change) {
       const record: Change = { time: new Date(clock.now()).toISOString(), ...change }
-      lines.info(record, `${change.who} changed ${change.what}`)
+      lines.info(change, `${change.who} ${change.what}`)
       log.append(Buffer.from(JSON.stringify(record)))
       if (log.trouble !== null) return
       await log.flush()

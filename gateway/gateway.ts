@@ -5,9 +5,10 @@
  */
 import { resolve } from 'node:path'
 import { createWhereabouts, startChores } from './assembly/chores.ts'
+import { type ConfigSource, type Configuring, createConfiguring } from './assembly/configuring.ts'
 import { type Entrance, type EntranceParts, journalTheStart, openEntrance } from './assembly/entrance.ts'
 import { createOutlet } from './assembly/outlet.ts'
-import { reload } from './assembly/reload.ts'
+import { createReload } from './assembly/reload.ts'
 import { createRunning, noticesOf, type Running } from './assembly/running.ts'
 import { buildStages, recoverFlow, type Stages } from './assembly/stages.ts'
 import { createBroker } from './broker/broker.ts'
@@ -40,6 +41,8 @@ export interface GatewayParts {
   readonly version: string
   /** The machine's by default; tests put a failing disk here. */
   readonly files?: Files
+  /** Where the config comes from, so that it can be changed while the gateway runs. */
+  readonly source?: ConfigSource
 }
 
 export interface Gateway {
@@ -106,7 +109,17 @@ async function build(parts: GatewayParts, storage: Storage, undo: Undo): Promise
   })
   await within(clock, START_WITHIN, checkpointing.now())
 
-  const api = viewOf(parts, { storage, running, stages, pipeline, sources, entrance, time, httpSource })
+  const reload = createReload({
+    running,
+    stages,
+    entrance,
+    mqttOptions: (next) => mqttOptions(next, stages),
+    checkpointing,
+    clock,
+    log,
+  })
+  const configuring = createConfiguring({ running, source: parts.source, reload })
+  const api = viewOf(parts, { storage, running, stages, pipeline, sources, entrance, time, httpSource, configuring })
   const lane = laneOf(entrance.intake, mqttSource, storage.journal, clock)
   const broker = createBroker(mqttOptions(parts.loaded, stages), lane, { clock, log: log.child({ stage: 'broker' }) })
   running.broker = broker
@@ -148,22 +161,12 @@ async function build(parts: GatewayParts, storage: Storage, undo: Undo): Promise
   await whereabouts.write()
   running.ready = true
 
-  const reloading = {
-    running,
-    stages,
-    entrance,
-    broker,
-    mqttOptions: (next: Loaded) => mqttOptions(next, stages),
-    checkpointing,
-    clock,
-    log,
-  }
   return {
     get ports() {
       return running.ports
     },
     api,
-    reload: (next) => reload(reloading, next),
+    reload,
     async stop() {
       running.ready = false
       endChores()
@@ -192,9 +195,10 @@ interface Viewed {
   readonly entrance: Entrance
   readonly time: TimeSync
   readonly httpSource: SourceState
+  readonly configuring: Configuring
 }
 
-function viewOf({ clock, version }: GatewayParts, viewed: Viewed): Api {
+function viewOf({ clock, log, version }: GatewayParts, viewed: Viewed): Api {
   const { storage, running, stages, pipeline, entrance, time } = viewed
   return createView({
     ...stages,
@@ -209,6 +213,12 @@ function viewOf({ clock, version }: GatewayParts, viewed: Viewed): Api {
     outbox: storage.outbox,
     history: storage.history,
     sources: viewed.sources,
+    configuring: viewed.configuring,
+    logLevel: () => running.logLevel,
+    setLogLevel(level) {
+      running.logLevel = level
+      log.setLevel(level)
+    },
     commands: stages.commands.stage,
     acknowledge: entrance.acknowledge,
     broker: () => running.broker,

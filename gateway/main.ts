@@ -39,9 +39,13 @@ function keepNurserySmall(): void {
   setFlagsFromString('--optimize-for-size')
 }
 
-async function start({ loaded }: Configuration, clock: Clock, log: Log): Promise<RunningGateway<Configuration>> {
+async function start(
+  { loaded, source }: Configuration,
+  clock: Clock,
+  log: Log,
+): Promise<RunningGateway<Configuration>> {
   keepNurserySmall()
-  const gateway = await startGateway({ loaded, clock, log, version })
+  const gateway = await startGateway({ loaded, source, clock, log, version })
   return { ports: gateway.ports, reload: (next) => gateway.reload(next.loaded), stop: () => gateway.stop() }
 }
 

@@ -1,5 +1,4 @@
 /** A changed config takes effect: what can change live does, what cannot is named. */
-import type { Broker } from '../broker/broker.ts'
 import type { BrokerOptions } from '../broker/options.ts'
 import type { Clock } from '../clock.ts'
 import type { Loaded } from '../config/load.ts'
@@ -17,23 +16,31 @@ export interface ReloadParts {
   readonly running: Running
   readonly stages: Stages
   readonly entrance: Entrance
-  readonly broker: Broker
   readonly mqttOptions: (loaded: Loaded) => BrokerOptions
   readonly checkpointing: Checkpointing
   readonly clock: Clock
   readonly log: Log
 }
 
-/** @throws StartError a file that it names cannot be used; then nothing has changed */
-export async function reload(parts: ReloadParts, next: Loaded): Promise<void> {
-  const { running, stages, entrance, broker, clock, log } = parts
+/** One at a time. The returned function @throws StartError a file that it names cannot be used; then nothing has changed */
+export function createReload(parts: ReloadParts): (next: Loaded) => Promise<void> {
+  let last: Promise<void> = Promise.resolve()
+  return (next) => {
+    const mine = last.then(() => reload(parts, next))
+    last = mine.catch(() => undefined)
+    return mine
+  }
+}
+
+async function reload(parts: ReloadParts, next: Loaded): Promise<void> {
+  const { running, stages, entrance, clock, log } = parts
   const { lookups, rules, upstreams } = stages
   const plan = planReload(running.loaded.config, next.config)
   // What can fail comes first.
   const credentials = await httpCredentials(next)
   const tables = plan.apply.includes('lookups') ? await openLookups(next, clock, log) : undefined
   try {
-    await broker.reload(parts.mqttOptions(next))
+    await running.broker?.reload(parts.mqttOptions(next))
   } catch (error) {
     closeLookups(tables ?? {})
     throw error
@@ -41,6 +48,8 @@ export async function reload(parts: ReloadParts, next: Loaded): Promise<void> {
   running.restarts = nameRestarts(running.first, next, log)
   running.credentials = credentials
   running.loaded = next
+  running.logLevel = next.config.log.level
+  log.setLevel(running.logLevel)
   // The decoder holds on to its tables until there is another flow.
   if (tables) exchangeLookups(lookups, tables)
   else for (const table of Object.values(lookups)) await table.refresh()

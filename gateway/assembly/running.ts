@@ -2,6 +2,7 @@
 import type { Broker } from '../broker/broker.ts'
 import type { Loaded } from '../config/load.ts'
 import type { Credential } from '../http/access.ts'
+import type { LogLevel } from '../logging.ts'
 import { UNSYNCED_NOTICE } from '../time-sync.ts'
 
 export interface Running {
@@ -14,6 +15,8 @@ export interface Running {
   /** What people should know of how it runs, in words. */
   readonly notices: string[]
   ready: boolean
+  /** As it was set last. */
+  logLevel: LogLevel
   ports: Readonly<Record<string, number>>
   /** Who may ask over HTTP. */
   credentials: readonly Credential[]
@@ -28,6 +31,7 @@ export function createRunning(loaded: Loaded): Running {
     restarts: [],
     notices: [],
     ready: false,
+    logLevel: loaded.config.log.level,
     ports: {},
     credentials: [],
     broker: undefined,

@@ -1,14 +1,18 @@
 /** The configuration as the commands see it, around the one the gateway takes. */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { type Loaded, type LoadOptions, loadConfig, SYSTEM_FILE } from '../config/load.ts'
+import type { ConfigSource } from '../assembly/configuring.ts'
+import { examine, type Loaded, type LoadOptions, loadConfig, SYSTEM_FILE } from '../config/load.ts'
 import { CONTAINER_DATA, type ContainerDefaults, containerDefaults, inContainer } from '../container.ts'
+import type { Plugin } from '../plugin.ts'
 import { tryRules } from '../rules/trial.ts'
 import type { ConfigChoice, LoadedConfig } from './actions.ts'
 
 export interface Configuration extends LoadedConfig {
   /** What `startGateway` takes. */
   readonly loaded: Loaded
+  /** For a running gateway that is to look at it, or take it, again. */
+  readonly source: ConfigSource
 }
 
 /**
@@ -24,10 +28,15 @@ export async function loadConfiguration(
 ): Promise<Configuration> {
   const overridden = choice.data === undefined ? env : { ...env, SLUICE__DATA: JSON.stringify(resolve(choice.data)) }
   const container = await forContainer(choice, overridden, options.systemFile)
-  const loaded = await loadConfig({ ...options, file: choice.config, env: { ...container?.env, ...overridden } })
+  const again = { ...options, file: choice.config, env: { ...container?.env, ...overridden } }
+  const loaded = await loadConfig(again)
   const { log, mqtt, data } = loaded.config
   return {
     loaded,
+    source: {
+      load: () => loadConfig(again),
+      examine: (text) => examine({ ...again, text, loadPlugin: known(loaded, options) }),
+    },
     file: loaded.file,
     data: resolve(data),
     logLevel: log.level,
@@ -48,4 +57,13 @@ async function forContainer(
   const data = resolve(choice.data ?? (env.SLUICE__DATA || CONTAINER_DATA))
   const { env: defaults, ...rest } = await containerDefaults(data, env)
   return { ...rest, env: { SLUICE__DATA: JSON.stringify(data), ...defaults } }
+}
+
+/** A text that is looked over runs no code: only plugins that the gateway started with are loaded. */
+function known(loaded: Loaded, { loadPlugin }: Pick<LoadOptions, 'loadPlugin'>) {
+  const files = loaded.config.plugins.map((path) => loaded.resolve(path))
+  return async (file: string): Promise<Plugin> => {
+    if (loadPlugin && files.includes(file)) return loadPlugin(file)
+    throw new Error('the gateway did not start with it: name it in the file itself, and start again')
+  }
 }

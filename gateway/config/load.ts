@@ -24,6 +24,8 @@ export interface LoadOptions {
   readonly plugins: readonly (Plugin | DeferredPlugin)[]
   /** From `--config`. Absent: the system's file when there is one, else the defaults. */
   readonly file?: string | undefined
+  /** Stands for the file's content: what would be if it were written there. */
+  readonly text?: string
   readonly env?: Readonly<Record<string, string | undefined>>
   readonly systemFile?: string
   /** Loads a plugin of the person's own; a rejection is a mistake at its place in `plugins`. */
@@ -57,12 +59,14 @@ export async function checkConfig(file: string, options: Omit<LoadOptions, 'file
   return (await examine({ ...options, file })).mistakes
 }
 
-interface Examined {
+export interface Examined {
+  /** When there are no mistakes. */
   readonly loaded?: Loaded
   readonly mistakes: readonly Mistake[]
 }
 
-async function examine(options: LoadOptions): Promise<Examined> {
+/** What the config is, or every mistake in it. */
+export async function examine(options: LoadOptions): Promise<Examined> {
   const { env = process.env } = options
   const document = await open(options)
   if (document.broken) return { mistakes: inOrder(document.mistakes, document.file) }
@@ -137,6 +141,7 @@ function parseSections(value: unknown, plugins: readonly Plugin[]): { parsed: Pa
 async function open(options: LoadOptions): Promise<ConfigDocument> {
   const { file, systemFile = SYSTEM_FILE } = options
   const path = file ?? systemFile
+  if (options.text !== undefined) return parseYaml(file ?? systemFile, options.text)
   try {
     const bytes = await readFile(path)
     if (bytes.length > MAX_FILE) throw new Error(`it is larger than ${MAX_FILE / 1024 / 1024} MiB`)

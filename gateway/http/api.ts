@@ -4,6 +4,7 @@
  * What does not exist is `undefined` and becomes a 404; `RequestError` carries its own status; `BusyError` becomes
  * 503 with Retry-After. Anything else is a defect: 500, logged.
  */
+import type { LogLevel } from '../logging.ts'
 import type { RecordClass } from '../record.ts'
 import type { EventListener, Interest } from './live.ts'
 import type { Numbers } from './metrics.ts'
@@ -15,6 +16,8 @@ import type {
   CommandQuery,
   CommandRequest,
   CommandStatus,
+  ConfigCheck,
+  ConfigFile,
   DeadLetterPage,
   DevicePage,
   DeviceQuery,
@@ -45,6 +48,14 @@ export interface Api {
   status(): Omit<Status, 'stages'>
   /** The config as it runs, secrets hidden. */
   config(): RunningConfig
+  /** @throws RequestError 404 there is none */
+  configFile(): Promise<ConfigFile>
+  /** What a text in place of the config file would do. */
+  checkConfig(yaml: string): Promise<ConfigCheck>
+  /** @throws RequestError 400 it has mistakes, 409 it cannot be written, or was changed meanwhile */
+  applyConfig(yaml: string, digest: string | undefined): Promise<ConfigCheck>
+  logLevel(): LogLevel
+  setLogLevel(level: LogLevel): void
   devices(query: DeviceQuery): DevicePage
   device(id: string): DeviceStatus | undefined
   /** Resolves when it is on disk. @throws RequestError the description is wrong, or the config has one */

@@ -11,6 +11,7 @@ import type { App, AppParts, ZodTypes } from './parts.ts'
 import { alertRoutes } from './routes/alerts.ts'
 import { changeRoutes } from './routes/changes.ts'
 import { commandRoutes } from './routes/commands.ts'
+import { configRoutes } from './routes/config.ts'
 import { deviceRoutes } from './routes/devices.ts'
 import { eventRoutes } from './routes/events.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -92,6 +93,7 @@ function addRoutes(app: App, parts: AppParts): void {
   healthRoutes(app, parts)
   deviceRoutes(app, parts)
   changeRoutes(app, parts)
+  configRoutes(app, parts)
   historyRoutes(app, parts)
   commandRoutes(app, parts)
   alertRoutes(app, parts)

@@ -1,3 +1,4 @@
+import type { Configuring } from '../assembly/configuring.ts'
 import type { Broker } from '../broker/broker.ts'
 import type { Changes } from '../changes.ts'
 import type { Clock } from '../clock.ts'
@@ -10,6 +11,7 @@ import type { Api, RunningConfig } from '../http/api.ts'
 import type { Live } from '../http/live.ts'
 import type { Sources } from '../ingest/sources.ts'
 import type { Journal } from '../journal/journal.ts'
+import type { LogLevel } from '../logging.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { Pipeline } from '../pipeline.ts'
 import type { PluginHost } from '../plugin-host.ts'
@@ -39,6 +41,9 @@ export interface ViewParts {
   readonly rules: RuleStage
   readonly descriptions: Descriptions
   readonly changes: Changes
+  readonly configuring: Configuring
+  readonly logLevel: () => LogLevel
+  readonly setLogLevel: (level: LogLevel) => void
   readonly acknowledge: Api['acknowledgeAlert']
   readonly broker: () => Broker | undefined
   readonly ports: () => Readonly<Record<string, number>>

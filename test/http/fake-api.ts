@@ -3,6 +3,7 @@ import type { Clock } from '../../gateway/clock.ts'
 import type { Api, Change, CommandStatus } from '../../gateway/http/api.ts'
 import { createLive, type Live } from '../../gateway/http/live.ts'
 import type { StageNumbers } from '../../gateway/http/metrics.ts'
+import type { LogLevel } from '../../gateway/logging.ts'
 
 export const TIME = '2026-11-23T00:00:00.000Z'
 
@@ -16,6 +17,7 @@ export interface FakeApi extends Api {
   take: () => Promise<{ dead?: string }>
   readonly sent: Map<string, CommandStatus>
   readonly retried: string[]
+  level: LogLevel
   readonly described: Map<string, unknown>
   readonly changed: Change[]
 }
@@ -77,6 +79,14 @@ export function createFakeApi(clock: Clock): FakeApi {
         },
       ],
     }),
+    configFile: async () => ({ file: '/etc/sluice/sluice.yaml', yaml: 'log: {}\n', digest: 'd1' }),
+    checkConfig: async (yaml) => ({ valid: yaml !== '', mistakes: [], failedTests: [], apply: [], restart: [] }),
+    applyConfig: async () => ({ valid: true, mistakes: [], failedTests: [], apply: ['log'], restart: [] }),
+    level: 'info',
+    logLevel: () => api.level,
+    setLogLevel(level) {
+      api.level = level
+    },
     config: () => ({ file: null, values: { gateway: { id: 'site-7' } }, origins: { 'gateway.id': 'default' } }),
     devices: ({ match, limit }) => {
       const all = ['dvc3001', 'dvc3002'].filter((id) => match === undefined || id === match).map(fakeDevice)

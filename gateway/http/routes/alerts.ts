@@ -42,7 +42,10 @@ export function alertRoutes(app: App, parts: AppParts): void {
       const seen = { by: known === 'api' ? (by ?? known) : known, ...(note === undefined ? {} : { note }) }
       if (!alert || !(await api.acknowledgeAlert(id, seen)))
         throw new RequestError(404, 'SLUICE_UNKNOWN_ALERT', `no alert that is raised has the id ${id}`)
-      await recordChange(parts, request, 'alert.acknowledge', `alert ${id} of rule ${alert.rule}`, { id, ...seen })
+      await recordChange(parts, request, 'alert.acknowledge', `acknowledged alert ${id} of rule ${alert.rule}`, {
+        id,
+        ...seen,
+      })
       return { ...alert, acknowledged: true, ...seen }
     },
   )

@@ -70,7 +70,7 @@ export function deviceRoutes(app: App, parts: AppParts): void {
     async (request) => {
       const { id } = request.params
       const device = await api.describeDevice(id, request.body)
-      await recordChange(parts, request, 'device.describe', `the description of device ${id}`, { id })
+      await recordChange(parts, request, 'device.describe', `described device ${id}`, { id })
       return device
     },
   )
@@ -89,7 +89,7 @@ export function deviceRoutes(app: App, parts: AppParts): void {
       const { id } = request.params
       if (!(await api.forgetDescription(id)))
         throw new RequestError(404, 'SLUICE_UNKNOWN_DEVICE', `nothing was said of device ${id}`)
-      await recordChange(parts, request, 'device.forget', `the description of device ${id}`, { id })
+      await recordChange(parts, request, 'device.forget', `forgot the description of device ${id}`, { id })
       return reply.code(204).send()
     },
   )

@@ -2,7 +2,7 @@ import { exposition } from '../metrics.ts'
 import type { App, AppParts } from '../parts.ts'
 import * as schemas from '../schemas.ts'
 
-/** `/healthz`: do the stages move? `/readyz`: may traffic come? `/metrics`, `/api/status`, `/api/config`: the numbers. */
+/** `/healthz`: do the stages move? `/readyz`: may traffic come? `/metrics`, `/api/status`: the numbers. */
 export function healthRoutes(app: App, { api, pulse, clock }: AppParts): void {
   const started = clock.monotonic()
   const uptime = () => Math.round((clock.monotonic() - started) / 1000)
@@ -35,18 +35,6 @@ export function healthRoutes(app: App, { api, pulse, clock }: AppParts): void {
     '/api/status',
     { schema: { tags: ['status'], summary: 'One screen of everything', response: { 200: schemas.status } } },
     async () => ({ ...api.status(), stages: pulse.stages() }),
-  )
-
-  app.get(
-    '/api/config',
-    {
-      schema: {
-        tags: ['status'],
-        summary: 'The config as it runs, and where each value comes from',
-        response: { 200: schemas.runningConfig },
-      },
-    },
-    async () => api.config(),
   )
 }
 

@@ -28,7 +28,7 @@ export function outboxRoutes(app: App, parts: AppParts): void {
     async (request) => {
       const { sink } = request.params
       const status = found(await api.retrySink(sink), sink)
-      await recordChange(parts, request, 'outbox.retry', `upstream ${sink}: tries now`, { sink })
+      await recordChange(parts, request, 'outbox.retry', `let upstream ${sink} try now`, { sink })
       return status
     },
   )
@@ -47,7 +47,7 @@ export function outboxRoutes(app: App, parts: AppParts): void {
     async (request) => {
       const { sink } = request.params
       const skipped = found(await api.skipSink(sink, request.body ?? {}), sink)
-      await recordChange(parts, request, 'outbox.skip', `upstream ${sink}: ${skipped} records given up`, {
+      await recordChange(parts, request, 'outbox.skip', `gave up ${skipped} records of upstream ${sink}`, {
         sink,
         skipped,
         ...request.body,
@@ -69,7 +69,7 @@ export function outboxRoutes(app: App, parts: AppParts): void {
     async (request, reply) => {
       const { sink } = request.params
       found((await api.forgetSink(sink)) || undefined, sink)
-      await recordChange(parts, request, 'outbox.forget', `upstream ${sink}: what was kept for it is dropped`, { sink })
+      await recordChange(parts, request, 'outbox.forget', `dropped what was kept for upstream ${sink}`, { sink })
       return reply.code(204).send()
     },
   )

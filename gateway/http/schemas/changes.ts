@@ -10,7 +10,7 @@ export const change = z
     action: z
       .string()
       .describe('stable, e.g. device.describe, outbox.skip, alert.acknowledge, config.apply, log.level'),
-    what: z.string().describe('for a person'),
+    what: z.string().describe('for a person, after the name: described device lamp-1'),
     details: z.record(z.string(), z.unknown()).optional(),
   })
   .describe('one change that somebody made')
