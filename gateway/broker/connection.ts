@@ -26,6 +26,7 @@ export const BY_HANDSHAKE = 1
 export const BY_ROOM = 2
 export const BY_UNACKNOWLEDGED = 4
 export const BY_QUIET = 8
+export const BY_TURN = 16
 
 /** A TCP, TLS or WebSocket connection. */
 export interface Wire {

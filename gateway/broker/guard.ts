@@ -9,6 +9,7 @@ import type { Clock } from '../clock.ts'
 import {
   type Arrival,
   BY_HANDSHAKE,
+  BY_TURN,
   CLOSED,
   CLOSING,
   Connection,
@@ -27,6 +28,7 @@ import { encodeDisconnect } from './packets/disconnect.ts'
 import { PacketReader } from './packets/reader.ts'
 import type { RareLog } from './rare-log.ts'
 import { farewellOf, MALFORMED_PACKET, MqttError, SHUTTING_DOWN, UNSUPPORTED_VERSION } from './reasons.ts'
+import { Turns } from './turns.ts'
 import { writeOut } from './writes.ts'
 
 const PINGRESP = Buffer.from([0xd0, 0])
@@ -59,11 +61,13 @@ export class Guard<Route> {
   readonly #clock: Clock
   readonly #counters: Counters
   #empty: (() => void) | null = null
+  readonly #turns: Turns<Connection<Route>>
 
   constructor(parts: GuardParts<Route>) {
     this.#parts = parts
     this.#clock = parts.clock
     this.#counters = parts.counters
+    this.#turns = new Turns(parts.clock, (connection) => this.unblock(connection, BY_TURN))
   }
 
   open(wire: Wire, arrival: Arrival): Connection<Route> {
@@ -78,14 +82,21 @@ export class Guard<Route> {
   data(connection: Connection<Route>, chunk: Buffer): void {
     this.#counters.bytesIn += chunk.length
     if (connection.state >= CLOSING) return
-    if (connection.state === READY) connection.seen = this.#clock.monotonic()
-    if (connection.blocked !== 0 || connection.pending !== null) {
+    const now = this.#clock.monotonic()
+    if (connection.state === READY) connection.seen = now
+    if (connection.blocked !== 0 || connection.pending !== null || this.#mustWait(connection, chunk.length, now)) {
       connection.pending ??= []
       connection.pending.push(chunk)
       return
     }
     this.#feed(connection, chunk)
     this.#parts.lane().flush()
+  }
+
+  #mustWait(connection: Connection<Route>, bytes: number, now: number): boolean {
+    if (!this.#turns.mustWait(connection, bytes, now)) return false
+    this.block(connection, BY_TURN)
+    return true
   }
 
   /** The peer sends nothing more; what is written may still reach it. */

@@ -147,8 +147,9 @@ export class Listeners {
   }
 
   #receiveSocket(socket: Socket, arrival: Arrival): void {
-    const reception = this.#door.receive(new SocketWire(socket), arrival)
-    socket.on('data', (chunk: Buffer) => reception.data(chunk))
+    const wire = new SocketWire(socket)
+    const reception = this.#door.receive(wire, arrival)
+    wire.read((chunk) => reception.data(chunk))
     socket.on('end', () => reception.hungUp())
     socket.on('close', () => reception.gone())
     socket.on('error', ignore)

@@ -1,15 +1,29 @@
 /** Sockets and WebSockets as the guard sees them. */
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
 import type { Wire } from './connection.ts'
 
 export class SocketWire implements Wire {
   readonly #socket: Socket
   drained: (() => void) | null = null
+  #reading = true
 
   constructor(socket: Socket) {
     this.#socket = socket
     socket.on('drain', () => this.drained?.())
+  }
+
+  /**
+   * Takes what the socket reads past Node's stream, which would read on after `pause` and keep it. `push` answers
+   * whether the next read may follow; `_read` asks for it.
+   */
+  read(take: (chunk: Buffer) => void): void {
+    const socket = this.#socket
+    socket.push = (chunk: Buffer | null) => {
+      if (chunk === null) return Socket.prototype.push.call(socket, null)
+      take(chunk)
+      return this.#reading
+    }
   }
 
   get queued(): number {
@@ -21,11 +35,13 @@ export class SocketWire implements Wire {
   }
 
   pause(): void {
-    this.#socket.pause()
+    this.#reading = false
   }
 
   resume(): void {
-    this.#socket.resume()
+    if (this.#reading) return
+    this.#reading = true
+    this.#socket._read(0)
   }
 
   end(): void {

@@ -176,6 +176,10 @@ export class JsonLane {
     this.#step = next
     if (edge.role === TIME) return this.#time(bytes, start, last)
     if (edge.kind === NUMBER) return this.#numericText(edge, bytes, start)
+    if (edge.role === SKIP) {
+      const end = plainEnd(bytes, start, last)
+      if (end >= 0) return end + 1
+    }
     let hash = HASH_START
     let bits = 0
     let escaped = false
@@ -191,7 +195,6 @@ export class JsonLane {
       hash = hashByte(hash, c)
       if (++i >= last) return NO_END
     }
-    if (edge.role === SKIP && !escaped && bits < 128) return i + 1
     const text = this.#texts.get(bytes, start, i, hash, escaped, bits > 127)
     if (text === null) return NO_END
     if (edge.role === FIELD) this.#row.texts[edge.at] = text
@@ -239,6 +242,15 @@ export class JsonLane {
     found.lookupAt = end.lookupAt
     return true
   }
+}
+
+/** Where a string of plain ASCII ends; NO_END when it is anything else. */
+function plainEnd(bytes: Buffer, start: number, last: number): number {
+  let i = start
+  for (let c = bytes[i] as number; c !== QUOTE; c = bytes[i] as number) {
+    if (c < 32 || c > 127 || c === BACKSLASH || ++i >= last) return NO_END
+  }
+  return i
 }
 
 function inRange(edge: Edge, numbers: Float64Array): boolean {

@@ -54,7 +54,7 @@ const CLOSE_WITHIN = 1000
 
 export class Outbox {
   readonly options: OutboxOptions
-  /** From the closing of a window until its result may be sent: one observation per commit, of the oldest in it. */
+  /** From the closing of a window until its result may be sent: of all in a commit what the oldest waited. */
   readonly latency = createLatency()
   #unready: { readonly since: number; readonly number: number } | undefined
   readonly #clock: Clock
@@ -158,8 +158,15 @@ export class Outbox {
     let waiting = false
     for (const name of CLASSES) if (this.#lanes[name].release(entry + this.#base)) waiting = true
     if (urgent) return this.flush()
-    if (waiting) this.#commitTimer ??= this.#clock.after(this.options.commit ?? 100, () => this.#flushLater())
+    if (waiting) this.#commitTimer ??= this.#clock.after(this.#patience(), () => this.#flushLater())
     return undefined
+  }
+
+  /** How long a commit may still wait for more: what a result has waited for the journal counts. */
+  #patience(): number {
+    const { commit = 100 } = this.options
+    if (this.#unready === undefined) return commit
+    return Math.max(0, commit - (this.#clock.monotonic() - this.#unready.since))
   }
 
   /** Writes what was released by `commit`. */
@@ -343,8 +350,9 @@ export class Outbox {
 
   /** The result that waited longest was made at `since`; now it may be sent. */
   #noteReady(durable: number): void {
-    if (this.#unready === undefined || durable < this.#unready.number) return
-    observe(this.latency, this.#clock.monotonic() - this.#unready.since)
+    const unready = this.#unready
+    if (unready === undefined || durable < unready.number) return
+    observe(this.latency, this.#clock.monotonic() - unready.since, durable - unready.number + 1)
     this.#unready = undefined
   }
 

@@ -179,3 +179,43 @@ test('a closing connection that takes nothing is cut off after five seconds', as
   guard.sweep()
   assert.equal(wire.destroyed, true)
 })
+
+test('who comes after the turn has to queue, and is read on in the next, in order', async () => {
+  const { clock, guard, intake } = setUp()
+  const flood = Buffer.concat(Array.from({ length: 30 }, () => publishPacket('telemetry/d', 'x'.repeat(200))))
+  const peers = ['a', 'b', 'c'].map((client) => {
+    const peer = open(guard)
+    guard.data(peer.connection, connectPacket({ client }))
+    guard.ready(peer.connection)
+    return peer
+  })
+  const [a, b, c] = peers as [(typeof peers)[0], (typeof peers)[0], (typeof peers)[0]]
+  guard.data(a.connection, flood)
+  assert.equal(intake.taken.length, 30)
+  clock.pass(10)
+  guard.data(b.connection, flood)
+  guard.data(a.connection, flood)
+  assert.deepEqual([intake.taken.length, a.wire.paused, b.wire.paused], [30, true, true])
+  // A sensor that has little to say is heard all the same.
+  guard.data(c.connection, publishPacket('telemetry/c', '1'))
+  assert.equal(intake.taken.at(-1)?.payload, '1')
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual([intake.taken.length, a.wire.paused, b.wire.paused], [91, false, false])
+})
+
+test('one that leaves while it waits for its turn is heard to the end', async () => {
+  const { clock, guard, intake } = setUp()
+  const flood = Buffer.concat(Array.from({ length: 30 }, () => publishPacket('telemetry/d', 'x'.repeat(200))))
+  const { connection } = open(guard)
+  guard.data(connection, connectPacket())
+  guard.ready(connection)
+  guard.data(connection, flood)
+  clock.pass(10)
+  guard.data(connection, flood)
+  assert.equal(intake.taken.length, 30)
+  guard.hungUp(connection)
+  guard.gone(connection)
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(intake.taken.length, 60)
+  assert.equal(guard.connections.size, 0)
+})
