@@ -7,6 +7,8 @@ import { pluginTable, referencePage } from '../gateway/config/reference.ts'
 import { openapi } from '../gateway/http/openapi.ts'
 import type { Plugin } from '../gateway/plugin.ts'
 import { allPlugins } from '../plugins/index.ts'
+import { commandLinePage, manual } from './command-line.ts'
+import { bashCompletion, fishCompletion } from './completions.ts'
 import { errorPage } from './error-codes.ts'
 
 interface Generator {
@@ -24,6 +26,10 @@ const GENERATORS: readonly Generator[] = [
   { file: 'docs/reference/config.schema.json', make: () => json(jsonSchema(plugins)) },
   { file: 'docs/reference/openapi.json', make: async () => json(await openapi()) },
   { file: 'docs/reference/errors.md', make: () => errorPage(['gateway', 'plugins']) },
+  { file: 'docs/reference/command-line.md', make: commandLinePage },
+  { file: 'packaging/deb/sluice.1', make: manual },
+  { file: 'packaging/deb/sluice.bash', make: bashCompletion },
+  { file: 'packaging/deb/sluice.fish', make: fishCompletion },
   ...plugins.filter((plugin) => existsSync(readmeOf(plugin))).map(pluginReadme),
 ]
 

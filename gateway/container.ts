@@ -32,8 +32,8 @@ type Environment = Readonly<Record<string, string | undefined>>
 export interface ContainerDefaults {
   /** `SLUICE__` variables to put under those that are given. */
   readonly env: Readonly<Record<string, string>>
-  /** What a person must be told, once: only the start that made the credentials has it. */
-  readonly notice?: string
+  /** What a person must be told, once and line by line: only the start that made the credentials has it. */
+  readonly notice?: readonly string[]
 }
 
 /** True for the images: their Dockerfile says so. */
@@ -73,13 +73,14 @@ function plain(name: string): string {
     .join('__')
 }
 
-function noticeOf({ user, password, token }: Credentials, folder: string): string {
+/** Lines of a JSON log: without quotes and backslashes a command can be pasted from there as it stands. */
+function noticeOf({ user, password, token }: Credentials, folder: string): string[] {
   return [
-    `first start without a config: user ${user}, password ${password}, API token ${token}`,
-    `kept in ${folder}, not shown again`,
-    `publish: mosquitto_pub -h HOST -u ${user} -P ${password} -q 1 -t telemetry/pump-3 -m '{"temperature":21.5}'`,
-    `ask: curl -H 'Authorization: Bearer ${token}' http://HOST:8080/api/status`,
-  ].join('; ')
+    `first start without a config: user ${user}, password ${password}, API token ${token}; kept in ${folder}, not shown again`,
+    `publish: mosquitto_pub -h localhost -u ${user} -P ${password} -q 1 -t telemetry/pump-3 -m 21.5`,
+    `read: curl -H 'Authorization: Bearer ${token}' http://localhost:8080/api/devices/pump-3`,
+    'dashboard: http://localhost:8080 asks for the API token; from another machine this one is not localhost',
+  ]
 }
 
 async function credentialsIn(folder: string): Promise<{ credentials: Credentials; made: boolean }> {

@@ -29,7 +29,7 @@ function credentialsOf(data: string): Record<string, string> {
 
 test('without a config a container listens on all addresses, with credentials made at the first start', async () => {
   const data = newVolume()
-  const { loaded, notice = '' } = await load(data)
+  const { loaded, notice = [] } = await load(data)
   const { mqtt, http, gateway } = loaded.config
   assert.deepEqual(mqtt.listen[0], { host: '0.0.0.0', port: 1883 })
   assert.deepEqual(http.listen[0], { host: '0.0.0.0', port: 8080 })
@@ -38,7 +38,9 @@ test('without a config a container listens on all addresses, with credentials ma
   const hash = (await readPasswordFile(mqtt.passwordFile ?? '')).get(user)
   assert.ok(hash && (await verifyPassword(password, hash)))
   assert.equal(readFileSync(http.tokenFile ?? '', 'utf8').trim(), token)
-  for (const told of [user, password, token, 'mosquitto_pub']) assert.ok(notice.includes(told), told)
+  const lines = notice.join('\n')
+  for (const told of [user, password, token, 'mosquitto_pub', 'curl']) assert.ok(lines.includes(told), told)
+  assert.doesNotMatch(lines, /["\\]/, 'a command is pasted from a line of JSON')
 })
 
 test('the credentials are readable by their owner only, and nothing else is left', async () => {

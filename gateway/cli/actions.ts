@@ -22,7 +22,7 @@ export interface LoadedConfig {
   /** MQTT password file, when one is configured. */
   readonly passwordFile?: string | undefined
   /** What a person must read once: credentials that were made just now. */
-  readonly notice?: string | undefined
+  readonly notice?: readonly string[] | undefined
   /** Tries the tests of the rules; one text per test that failed. */
   testRules?(): readonly string[]
 }

@@ -3,7 +3,7 @@ import type { DevicePage, DeviceStatus } from '../http/schemas.ts'
 import type { CommandContext } from './actions.ts'
 import type { Client } from './client.ts'
 import { count, figure } from './format.ts'
-import { type CommonOptions, defineCommand, runningGateway } from './options.ts'
+import { type CommonOptions, defineCommand, positive, runningGateway } from './options.ts'
 import { table } from './table.ts'
 import { paintFor } from './terminal.ts'
 
@@ -22,11 +22,13 @@ export function devicesCommand(context: CommandContext): Command {
     .option('--limit <n>', 'at most so many', '1000')
     .option('--json', 'print JSON')
     .action(async (pattern: string | undefined, options: Options) => {
+      const limit = positive('--limit', options.limit)
       const client = await runningGateway(context, options)
-      const page = await fetchDevices(client, pattern, Math.max(1, Number(options.limit) || 1000))
+      const page = await fetchDevices(client, pattern, limit)
       const { terminal } = context
       if (options.json) terminal.print(JSON.stringify(page))
-      else terminal.print(list(page, paintFor(terminal)))
+      else if (page.devices.length > 0) terminal.print(list(page, paintFor(terminal)))
+      else terminal.print(pattern === undefined ? 'no device was heard of yet' : `no device matches ${pattern}`)
     })
 }
 

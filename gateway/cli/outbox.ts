@@ -1,11 +1,12 @@
 import { createWriteStream } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
 import type { Command } from 'commander'
+import { suggestion } from '../config/suggest.ts'
 import type { OutboxSink, OutboxStatus } from '../http/schemas.ts'
 import type { CommandContext } from './actions.ts'
 import { fieldList } from './devices.ts'
 import { bytes, count, duration } from './format.ts'
-import { type CommonOptions, defineCommand, runningGateway } from './options.ts'
+import { type CommonOptions, defineCommand, positive, runningGateway, usageError } from './options.ts'
 import { type Column, table } from './table.ts'
 import { paintFor } from './terminal.ts'
 
@@ -19,15 +20,23 @@ interface ExportOptions extends CommonOptions {
   readonly output?: string
 }
 
+const SUBCOMMANDS = ['show', 'retry', 'skip', 'forget', 'export']
+
 /** `sluice outbox` shows; its subcommands act. */
 export function outboxCommand(context: CommandContext): Command {
   const show = defineCommand('show', { summary: 'show what waits, per upstream', examples: ['sluice outbox'] })
-    .option('--json', 'print JSON')
-    .action((_options, command) => showOutbox(context, command.optsWithGlobals()))
+    .allowExcessArguments()
+    .action((_options, command) => {
+      const [written] = command.args
+      // What is no subcommand comes here too.
+      if (written !== undefined) throw usageError(`outbox has no command ${written}${suggestion(written, SUBCOMMANDS)}`)
+      return showOutbox(context, command.optsWithGlobals())
+    })
   return defineCommand('outbox', {
     summary: 'what waits to go upstream: show, retry, skip, forget, export',
     examples: ['sluice outbox', 'sluice outbox retry cloud', 'sluice outbox export cloud > backlog.ndjson'],
   })
+    .option('--json', 'print JSON')
     .addCommand(show, { isDefault: true })
     .addCommand(retryCommand(context))
     .addCommand(skipCommand(context))
@@ -59,7 +68,7 @@ function skipCommand(context: CommandContext): Command {
       const client = await runningGateway(context, options)
       const body = {
         ...(options.class === undefined ? {} : { class: options.class }),
-        ...(options.through === undefined ? {} : { through: Number(options.through) }),
+        ...(options.through === undefined ? {} : { through: positive('--through', options.through) }),
       }
       const answer = await client.post<{ skipped: number }>(`/api/outbox/${encodeURIComponent(sink)}/skip`, body)
       context.terminal.print(`${count(answer.body.skipped)} records skipped, recorded as a gap`)

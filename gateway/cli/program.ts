@@ -48,10 +48,12 @@ export function endWithDefects(terminal: Terminal): void {
   })
 }
 
-function createProgram<L extends LoadedConfig>(context: CommandContext<Actions<L>>): Command {
+/** @param context what the commands use when they run; only their help is made without it */
+export function createProgram<L extends LoadedConfig>(context: CommandContext<Actions<L>>): Command {
   const program = new Command('sluice')
     .description('Edge gateway: telemetry in, windowed statistics, store and forward upstream. Loses nothing.')
-    .addHelpText('after', `\n${EXIT_CODES_HELP}`)
+    .configureHelp({ subcommandTerm: (command) => command.name() })
+    .addHelpText('after', `\n${EXAMPLES}\n\n${EXIT_CODES_HELP}`)
     .helpOption('-h, --help', 'show this')
     .version(context.actions.version, '-V, --version', 'show the version')
   const common: CommandContext = context
@@ -65,6 +67,11 @@ function createProgram<L extends LoadedConfig>(context: CommandContext<Actions<L
     settle(command, context.terminal)
   return program
 }
+
+const EXAMPLES = `Example:
+  $ sluice demo                       a gateway at work, with a simulated fleet
+  $ sluice run --config site.yaml     one of your own
+  $ sluice status --help              what a command takes`
 
 /** Nothing but `main.ts` ends the process; a wrong command line is one line and a hint. */
 function settle(command: Command, terminal: Terminal): void {

@@ -32,7 +32,7 @@ async function run<L extends LoadedConfig>(context: CommandContext<Actions<L>>, 
   try {
     const gateway = await actions.startGateway({ loaded, clock: actions.clock, log })
     terminal.print(JSON.stringify({ event: 'ready', ports: gateway.ports }))
-    if (loaded.notice !== undefined) log.warn({}, loaded.notice)
+    for (const line of loaded.notice ?? []) log.warn({}, line)
     const service = createServiceManager({
       env: terminal.env,
       clock: actions.clock,

@@ -1,10 +1,11 @@
 import type { Command } from 'commander'
+import { suggestion } from '../config/suggest.ts'
 import type { CommandContext } from './actions.ts'
 import { fieldList } from './devices.ts'
 import { openEvents, type StreamEvent } from './event-stream.ts'
 import { EXIT } from './exit-codes.ts'
 import { clockTime, figure } from './format.ts'
-import { type CommonOptions, defineCommand, runningGateway, usageError } from './options.ts'
+import { type CommonOptions, defineCommand, positive, runningGateway, usageError } from './options.ts'
 import { harmless, type Paint, paintFor } from './terminal.ts'
 
 interface Options extends CommonOptions {
@@ -12,21 +13,26 @@ interface Options extends CommonOptions {
   readonly count?: string
 }
 
+/** Of the API's events, those that a person follows. */
+const TYPES: readonly string[] = ['reading', 'window', 'command', 'alert', 'gap', 'upstream']
+
 export function tailCommand(context: CommandContext): Command {
   return defineCommand('tail [pattern]', {
     summary: 'show readings and window results as they come',
     examples: ["sluice tail 'dvc30*'", "sluice tail 'telemetry/+/temperature'", 'sluice tail --types window --json'],
   })
     .argument('[pattern]', 'a device with * and ?, or an MQTT filter over telemetry/{device}/{stream}')
-    .option('--types <list>', 'of reading, window, command, alert, gap, upstream', 'reading,window,command,alert')
+    .option('--types <list>', `of ${TYPES.join(', ')}`, 'reading,window,command,alert')
     .option('-n, --count <n>', 'end after so many')
     .option('--json', 'print JSON lines')
     .action((pattern: string | undefined, options: Options) => tail(context, pattern, options))
 }
 
 async function tail(context: CommandContext, pattern: string | undefined, options: Options): Promise<void> {
-  const left = options.count === undefined ? Number.POSITIVE_INFINITY : Number(options.count)
-  if (!(left > 0)) throw usageError(`--count: ${options.count} is not a positive number`)
+  const left = options.count === undefined ? Number.POSITIVE_INFINITY : positive('--count', options.count)
+  for (const type of options.types.split(',')) {
+    if (!TYPES.includes(type)) throw usageError(`--types: there is no type ${type}${suggestion(type, TYPES)}`)
+  }
   const { terminal } = context
   const paint = paintFor(terminal)
   const client = await runningGateway(context, options)

@@ -228,6 +228,17 @@ test('a wrong command line is one line, a hint and 2', async () => {
   }
   const { err } = await sluice(['status', '--wrong'])
   assert.equal(err, "sluice: unknown option '--wrong'\nsee sluice status --help")
+  for (const [args, hint] of [
+    [['statsu'], /Did you mean status\?/],
+    [['outbox', 'retyr', 'cloud'], /did you mean `retry`\?/],
+    [['tail', '--types', 'windw'], /did you mean `window`\?/],
+    [['devices', '--limit', '-3'], /-3 is no whole number from 1 on/],
+    [['tail', '--count', 'many'], /many is no whole number/],
+  ] as const) {
+    const wrong = await sluice(args)
+    assert.equal(wrong.code, 2, args.join(' '))
+    assert.match(wrong.err, hint)
+  }
 })
 
 test('demo is given its time', async () => {
