@@ -5,6 +5,7 @@ import { systemClock } from '../clock.ts'
 import type { Api } from './api.ts'
 import { createApp } from './app.ts'
 import type { AppParts } from './parts.ts'
+import { failure } from './schemas.ts'
 
 const PARTS = ['body', 'querystring', 'params'] as const
 
@@ -30,11 +31,10 @@ export async function openapi(): Promise<object> {
 function plain(schema: object | undefined): Record<string, unknown> {
   const result: Record<string, unknown> = { ...schema }
   for (const part of PARTS) if (result[part] instanceof z.ZodType) result[part] = jsonSchema(result[part])
-  const { response } = result
-  if (response !== null && typeof response === 'object')
-    result.response = Object.fromEntries(
-      Object.entries(response).map(([code, one]) => [code, one instanceof z.ZodType ? jsonSchema(one) : one]),
-    )
+  const response = { ...(result.response as object | undefined), default: failure }
+  result.response = Object.fromEntries(
+    Object.entries(response).map(([code, one]) => [code, one instanceof z.ZodType ? jsonSchema(one) : one]),
+  )
   return result
 }
 
@@ -51,6 +51,7 @@ function unused(): AppParts {
   const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
   const api = new Proxy({}, { get: () => refuse }) as Api
   const pulse = { stages: refuse, stuck: refuse, stop: () => undefined }
+  const trends = { history: refuse, rated: refuse, stop: () => undefined }
   const access = { credentials: () => [], secret: '', hosts: [] }
-  return { api, access, clock: systemClock, log: silent, pulse, maxBody: 1024, dashboard: undefined }
+  return { api, access, clock: systemClock, log: silent, pulse, trends, maxBody: 1024, dashboard: undefined }
 }

@@ -7,6 +7,7 @@ import type { PluginLog } from '../plugin.ts'
 import type { Access, Caller } from './access.ts'
 import type { Api } from './api.ts'
 import type { Pulse } from './pulse.ts'
+import type { Trends } from './trends.ts'
 
 /** Gives the dashboard's file at a path such as `/` or `/assets/app-1a2b3c4d.js`, or undefined. */
 export type Dashboard = (path: string) => DashboardFile | undefined
@@ -26,6 +27,7 @@ export interface AppParts {
   readonly clock: Clock
   readonly log: PluginLog
   readonly pulse: Pulse
+  readonly trends: Trends
   /** Largest body, bytes. */
   readonly maxBody: number
   readonly dashboard: Dashboard | undefined

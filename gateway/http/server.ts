@@ -15,6 +15,7 @@ import { createApp } from './app.ts'
 import { parserFailure } from './failures.ts'
 import type { Dashboard } from './parts.ts'
 import { createPulse } from './pulse.ts'
+import { createTrends } from './trends.ts'
 
 export interface Listen {
   readonly host: string
@@ -68,6 +69,7 @@ export async function startHttp(parts: HttpParts): Promise<HttpServer> {
   const { options, clock } = parts
   const tls = options.tls && readTls(options.tls)
   const pulse = createPulse(clock, () => parts.api.numbers(), options.patience)
+  const trends = createTrends(clock, () => parts.api.outbox())
   const app = await createApp({
     api: parts.api,
     access: {
@@ -78,12 +80,14 @@ export async function startHttp(parts: HttpParts): Promise<HttpServer> {
     clock,
     log: parts.log,
     pulse,
+    trends,
     maxBody: options.maxBody ?? 1024 * 1024,
     dashboard: parts.dashboard,
   })
   const servers: Server[] = []
   const stop = async () => {
     pulse.stop()
+    trends.stop()
     const gone = Promise.all(servers.map(closed))
     await app.close()
     for (const server of servers) server.closeIdleConnections()

@@ -29,6 +29,7 @@ export function deviceRoutes(app: App, parts: AppParts): void {
       schema: {
         tags: ['data'],
         summary: 'What is said of devices as a `devices` section of the config, for version control',
+        response: schemas.content('application/yaml', 'without addresses of webhooks for a viewer'),
       },
     },
     async (request, reply) =>

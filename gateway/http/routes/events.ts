@@ -11,6 +11,7 @@ import { BusyError } from '../../errors.ts'
 import { SECURITY_HEADERS } from '../headers.ts'
 import { EVENT_TYPES, type EventType } from '../live.ts'
 import type { App, AppParts } from '../parts.ts'
+import * as schemas from '../schemas.ts'
 
 const BUFFER = 256 * 1024
 const HEARTBEAT = 15_000
@@ -39,7 +40,15 @@ export function eventRoutes(app: App, parts: AppParts): void {
     done()
   })
 
-  const schema = { tags: ['events'], summary: 'What happens, live (server-sent events)', querystring: query }
+  const schema = {
+    tags: ['events'],
+    summary: 'What happens, live (server-sent events)',
+    querystring: query,
+    response: schemas.content(
+      'text/event-stream',
+      `events of the types ${EVENT_TYPES.join(', ')}, each with one line of JSON`,
+    ),
+  }
   app.get('/api/events', { schema, exposeHeadRoute: false }, (request, reply) => {
     if (readers.size >= MAX_READERS) throw new BusyError('SLUICE_TOO_MANY_READERS', `${MAX_READERS} readers already`)
     reply.hijack()

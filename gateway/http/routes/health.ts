@@ -26,10 +26,20 @@ export function healthRoutes(app: App, { api, pulse, clock }: AppParts): void {
     },
   )
 
-  app.get('/metrics', { schema: { tags: ['health'], summary: 'Prometheus text' } }, async (_request, reply) => {
-    const text = await exposition(api.numbers(), { gateway: api.gateway, version: api.version })
-    return reply.type('text/plain; version=0.0.4; charset=utf-8').serializer(String).send(text)
-  })
+  app.get(
+    '/metrics',
+    {
+      schema: {
+        tags: ['health'],
+        summary: 'Every stage in numbers, for Prometheus',
+        response: schemas.content('text/plain', 'exposition format 0.0.4'),
+      },
+    },
+    async (_request, reply) => {
+      const text = await exposition(api.numbers(), { gateway: api.gateway, version: api.version })
+      return reply.type('text/plain; version=0.0.4; charset=utf-8').serializer(String).send(text)
+    },
+  )
 
   app.get(
     '/api/status',

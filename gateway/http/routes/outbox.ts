@@ -7,12 +7,25 @@ import { recordChange } from './changes.ts'
 
 /** What waits to go upstream: looking, trying again, giving up, taking a copy. */
 export function outboxRoutes(app: App, parts: AppParts): void {
-  const { api } = parts
+  const { api, trends } = parts
 
   app.get(
     '/api/outbox',
     { schema: { tags: ['outbox'], summary: 'What waits, per upstream', response: { 200: schemas.outbox } } },
-    async () => api.outbox(),
+    async () => trends.rated(api.outbox()),
+  )
+
+  app.get(
+    '/api/outbox/history',
+    {
+      schema: {
+        tags: ['outbox'],
+        summary: 'What waited per upstream and class, and how fast it came and left',
+        querystring: schemas.outboxHistoryQuery,
+        response: { 200: schemas.outboxHistory },
+      },
+    },
+    async (request) => trends.history(request.query.span),
   )
 
   app.post(
@@ -82,6 +95,7 @@ export function outboxRoutes(app: App, parts: AppParts): void {
         summary: 'A copy of what waits, one JSON record per line',
         params: schemas.sinkParams,
         querystring: schemas.exportQuery,
+        response: schemas.content('application/x-ndjson', 'oldest first, events before results before readings'),
       },
     },
     async (request, reply) => {

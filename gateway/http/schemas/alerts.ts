@@ -16,6 +16,7 @@ export const alert = z
   .describe('an alert that is raised')
 
 const change = z.object({
+  kind: z.literal('alert'),
   rule: z.string(),
   key: z.record(z.string(), z.string()),
   state: z.enum(['raised', 'repeated', 'cleared', 'acknowledged']),

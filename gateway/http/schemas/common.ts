@@ -16,3 +16,8 @@ export const failure = z
   .describe('what went wrong')
 
 export const recordClass = z.enum(RECORD_CLASSES)
+
+/** An answer that is not JSON, for the document. */
+export function content(type: string, description: string) {
+  return { 200: { description, content: { [type]: { schema: { type: 'string' } } } } }
+}

@@ -8,7 +8,8 @@ const backlog = z.object({
   oldest: time.optional().describe('when the oldest that waits was recorded'),
   acked: z.number().optional().describe('highest sequence number acknowledged, 0 when none'),
   rate: z.number().optional().describe('records acknowledged per second'),
-  drainSeconds: z.number().optional().describe('estimate; absent when it does not drain'),
+  inRate: z.number().optional().describe('records that came per second, over the last ten seconds'),
+  drainSeconds: z.number().optional().describe('estimate, with what comes meanwhile; absent when it does not drain'),
 })
 
 export const outboxSink = z
@@ -44,6 +45,27 @@ export const outbox = z
   })
   .describe('what waits to go upstream')
 
+export const outboxHistoryQuery = z.object({
+  span: z.enum(['1h', '24h']).default('1h').describe('1h in steps of ten seconds, 24h in steps of five minutes'),
+})
+
+export const outboxHistory = z
+  .object({
+    stepMs: z.number(),
+    times: z.array(z.number()).describe('ms since the epoch, ascending; since the process started at most'),
+    series: z.array(
+      z.object({
+        sink: z.string(),
+        class: recordClass,
+        records: z.array(z.number()).describe('waiting'),
+        bytes: z.array(z.number()),
+        in: z.array(z.number()).describe('records per second'),
+        out: z.array(z.number()).describe('records acknowledged per second'),
+      }),
+    ),
+  })
+  .describe('what waited and how fast it moved, in columns as long as `times`')
+
 export const sinkParams = z.object({ sink: z.string() })
 export const skipRequest = z
   .strictObject({
@@ -56,5 +78,6 @@ export const skipped = z.object({ skipped: z.number() }).describe('how many reco
 export const exportQuery = z.object({ class: recordClass.optional() })
 
 export type OutboxSink = z.infer<typeof outboxSink>
+export type OutboxHistory = z.infer<typeof outboxHistory>
 export type OutboxStatus = z.infer<typeof outbox>
 export type SkipRequest = NonNullable<z.infer<typeof skipRequest>>
