@@ -147,7 +147,15 @@ export function createFakeApi(clock: Clock): FakeApi {
       { id: '7', rule: 'hot', key: { device: 'dvc3001' }, severity: 'warning', raised: TIME, acknowledged: false },
     ],
     alertHistory: () => [
-      { rule: 'hot', key: { device: 'dvc3001' }, state: 'raised', severity: 'warning', time: TIME, id: '7' },
+      {
+        kind: 'alert',
+        rule: 'hot',
+        key: { device: 'dvc3001' },
+        state: 'raised',
+        severity: 'warning',
+        time: TIME,
+        id: '7',
+      },
     ],
     acknowledgeAlert: async (id) => id === '7',
     cancelCommand: async (id) => {
