@@ -3,15 +3,23 @@ import type {
   AlertChange,
   AlertStatus,
   Audit,
+  Change,
   CommandStatus,
+  ConfigCheck,
+  ConfigFile,
   DeadLetterPage,
   DevicePage,
   DeviceStatus,
+  LogLevelSetting,
+  OutboxHistory,
   OutboxStatus,
+  RunningConfig,
   WindowPage,
 } from '../../gateway/http/schemas.ts'
 
 export type * from '../../gateway/http/schemas.ts'
+
+export type LogLevel = LogLevelSetting['level']
 
 export class ApiError extends Error {
   readonly status: number
@@ -68,16 +76,11 @@ export interface HistoryAnswer {
   readonly mean?: readonly number[]
 }
 
-export interface RunningConfig {
-  readonly file: string | null
-  readonly values: unknown
-  readonly origins: Readonly<Record<string, 'default' | 'file' | 'env'>>
-}
-
 export interface Session {
   readonly needed: boolean
   readonly signedIn: boolean
-  /** Absent without a token. */
+  /** `local` for whoever needs no token. */
+  readonly user?: string
   readonly role?: 'viewer' | 'operator'
 }
 
@@ -121,10 +124,17 @@ export const api = {
   acknowledge: (id: string, note: string) => ask('POST', `/api/alerts/${name(id)}/ack`, note === '' ? {} : { note }),
   cancel: (id: string) => ask('DELETE', `/api/commands/${name(id)}`) as Promise<CommandStatus>,
   outbox: () => get('/api/outbox') as Promise<OutboxStatus>,
+  outboxHistory: (span: '1h' | '24h') => get(`/api/outbox/history?span=${span}`) as Promise<OutboxHistory>,
   retry: (sink: string) => ask('POST', `/api/outbox/${name(sink)}/retry`),
   skip: (sink: string) => ask('POST', `/api/outbox/${name(sink)}/skip`, {}) as Promise<{ skipped: number }>,
   exportUrl: (sink: string) => `/api/outbox/${name(sink)}/export`,
   audit: () => get('/api/audit') as Promise<Audit>,
   deadLetters: () => get('/api/deadletters?limit=100') as Promise<DeadLetterPage>,
+  changes: () => get('/api/changes?limit=100') as Promise<{ changes: Change[] }>,
+  configFile: () => get('/api/config/file') as Promise<ConfigFile>,
+  checkConfig: (yaml: string) => ask('POST', '/api/config/check', { yaml }) as Promise<ConfigCheck>,
+  applyConfig: (yaml: string, digest: string) => ask('POST', '/api/config', { yaml, digest }) as Promise<ConfigCheck>,
+  logLevel: () => get('/api/log-level') as Promise<LogLevelSetting>,
+  setLogLevel: (level: LogLevel) => ask('PUT', '/api/log-level', { level }),
   config: () => get('/api/config') as Promise<RunningConfig>,
 }

@@ -5,7 +5,7 @@ import type { Session } from './api.ts'
 
 export const SessionContext = createContext<Session>({ needed: false, signedIn: false })
 
-/** Whether who looks may also act. Without a token there are no roles: whoever is on this machine may. */
+/** Whether who looks may also act. */
 export function useOperator(): boolean {
   const { role } = useContext(SessionContext)
   return role !== 'viewer'

@@ -29,17 +29,6 @@ export interface Flow {
   readonly rates: Map<string, number[]>
   /** Records waiting in the outbox. */
   readonly depth: number[]
-  readonly sinks: Map<string, SinkFlow>
-}
-
-/** What one sink took since the page was opened, a point per second. */
-export interface SinkFlow {
-  /** Seconds since the epoch. */
-  readonly times: number[]
-  readonly waiting: number[]
-  /** Records per second that came into the outbox, and that it took. */
-  readonly in: number[]
-  readonly out: number[]
 }
 
 export interface State {
@@ -70,7 +59,6 @@ export const FEW = 100
 const RECENT = 120
 const TREND = 40
 const HISTORY = 120
-const SINK_HISTORY = 600
 const LATEST = 8
 const EVENTS = 200
 
@@ -79,7 +67,7 @@ export function createState(): State {
     connection: 'connecting',
     heard: performance.now(),
     status: undefined,
-    flow: { rates: new Map(), depth: [], sinks: new Map() },
+    flow: { rates: new Map(), depth: [] },
     devices: new Map(),
     refreshed: false,
     known: 0,
@@ -104,24 +92,6 @@ export function takeStatus(state: State, status: Status): void {
     status.upstreams.reduce((n, { records }) => n + records, 0),
     HISTORY,
   )
-  for (const upstream of status.upstreams) pushSink(state.flow.sinks, upstream, status)
-}
-
-function pushSink(sinks: Flow['sinks'], { name, records }: Status['upstreams'][number], status: Status): void {
-  let sink = sinks.get(name)
-  if (!sink) {
-    sink = { times: [], waiting: [], in: [], out: [] }
-    sinks.set(name, sink)
-  }
-  const rateOf = (wanted: string, of?: string) =>
-    status.stages.reduce((n, { stage, instance, inRate, outRate }) => {
-      if (stage !== wanted || (of !== undefined && instance !== of)) return n
-      return n + (of === undefined ? inRate : outRate)
-    }, 0)
-  push(sink.times, Date.parse(status.now) / 1000, SINK_HISTORY)
-  push(sink.waiting, records, SINK_HISTORY)
-  push(sink.in, rateOf('outbox'), SINK_HISTORY)
-  push(sink.out, rateOf('upstream', name), SINK_HISTORY)
 }
 
 export function takeReading(state: State, event: ReadingEvent): void {

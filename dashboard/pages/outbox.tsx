@@ -1,22 +1,14 @@
 import { useRef, useState } from 'preact/hooks'
 import { api, type OutboxSink, type OutboxStatus } from '../app/api.ts'
-import { bytes, count, rate, span as spanText } from '../app/format.ts'
-import { useNews } from '../app/live.ts'
+import { bytes, count, rate, span } from '../app/format.ts'
 import { useLoaded } from '../app/load.ts'
 import { useOperator } from '../app/session.ts'
-import type { SinkFlow } from '../app/store.ts'
 import { texts } from '../app/texts.ts'
-import { Chart } from '../parts/chart.tsx'
-import { spanOf } from '../parts/field-chart.tsx'
+import { SinkCharts } from '../parts/sink-charts.tsx'
 import { Empty, Failure, Table } from '../parts/table.tsx'
 import { Ago, When } from '../parts/when.tsx'
 
-const EMPTY: SinkFlow = { times: [], waiting: [], in: [], out: [] }
-/** s */
-const CHARTED = 600
-
 export function Outbox() {
-  const { flow } = useNews()
   const { data, error, reload } = useLoaded(api.outbox, 1000)
   return (
     <>
@@ -28,7 +20,7 @@ export function Outbox() {
         </section>
       )}
       {data?.sinks.map((sink) => (
-        <Sink key={sink.name} sink={sink} flow={flow.sinks.get(sink.name)} onChange={reload} />
+        <Sink key={sink.name} sink={sink} onChange={reload} />
       ))}
       {data && <Kept outbox={data} />}
     </>
@@ -62,11 +54,10 @@ function Kept({ outbox }: { outbox: OutboxStatus }) {
 
 interface SinkParts {
   readonly sink: OutboxSink
-  readonly flow: SinkFlow | undefined
   readonly onChange: () => void
 }
 
-function Sink({ sink, flow, onChange }: SinkParts) {
+function Sink({ sink, onChange }: SinkParts) {
   const { name, state, error, retryAt, sent = 0, acked = 0, refused = 0 } = sink
   return (
     <section class="card" aria-label={name}>
@@ -81,45 +72,12 @@ function Sink({ sink, flow, onChange }: SinkParts) {
         <Actions sink={sink} onChange={onChange} />
       </div>
       <Backlog sink={sink} />
-      <Charts flow={flow ?? EMPTY} />
+      <SinkCharts sink={sink} />
       <p class="quiet small">
         {texts.outbox.sent(count(sent))} · {texts.outbox.taken(count(acked))} · {texts.outbox.refused(count(refused))}
         {error && <span class="warn"> · {error}</span>}
       </p>
     </section>
-  )
-}
-
-function Charts({ flow }: { flow: SinkFlow }) {
-  const span = spanOf(flow.times[0], CHARTED)
-  const { waitingChart, rateChart, in: into, out, waiting } = texts.outbox
-  return (
-    <div class="charts">
-      <div>
-        <h3 class="small quiet">{waitingChart}</h3>
-        <Chart
-          label={waitingChart}
-          times={flow.times}
-          fromZero
-          span={span}
-          lines={[{ label: waiting, values: flow.waiting }]}
-        />
-      </div>
-      <div>
-        <h3 class="small quiet">{rateChart}</h3>
-        <Chart
-          label={rateChart}
-          times={flow.times}
-          fromZero
-          span={span}
-          unit={texts.flow.perSecond}
-          lines={[
-            { label: into, values: flow.in },
-            { label: out, values: flow.out, tone: 'second' },
-          ]}
-        />
-      </div>
-    </div>
   )
 }
 
@@ -176,11 +134,11 @@ function Actions({ sink, onChange }: { sink: OutboxSink; onChange: () => void })
 }
 
 function Backlog({ sink }: { sink: OutboxSink }) {
-  const { class: name, waiting, bytes: size, oldest, rate: taken, drain, acked } = texts.outbox
+  const { class: name, waiting, bytes: size, oldest, in: into, rate: taken, drain, acked } = texts.outbox
   return (
     <Table
       label={sink.name}
-      heads={[name, `#${waiting}`, `#${size}`, `#${oldest}`, `#${taken}`, `#${drain}`, `#${acked}`]}
+      heads={[name, `#${waiting}`, `#${size}`, `#${oldest}`, `#${into}`, `#${taken}`, `#${drain}`, `#${acked}`]}
     >
       {sink.backlog.map((one) => (
         <tr key={one.class}>
@@ -189,9 +147,12 @@ function Backlog({ sink }: { sink: OutboxSink }) {
           <td class="number">{bytes(one.bytes)}</td>
           <td class="number">{one.oldest ? <Ago at={Date.parse(one.oldest)} /> : <span class="quiet">–</span>}</td>
           <td class="number">
+            {rate(one.inRate ?? 0)} {texts.flow.perSecond}
+          </td>
+          <td class="number">
             {rate(one.rate ?? 0)} {texts.flow.perSecond}
           </td>
-          <td class="number">{one.drainSeconds === undefined ? '–' : spanText(one.drainSeconds * 1000)}</td>
+          <td class="number">{one.drainSeconds === undefined ? '–' : span(one.drainSeconds * 1000)}</td>
           <td class="number">{one.acked === undefined ? '' : count(one.acked)}</td>
         </tr>
       ))}

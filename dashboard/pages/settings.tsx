@@ -1,22 +1,30 @@
-import { useState } from 'preact/hooks'
-import { api, type RunningConfig } from '../app/api.ts'
+import { api } from '../app/api.ts'
 import { span } from '../app/format.ts'
 import { useNews } from '../app/live.ts'
 import { useLoaded } from '../app/load.ts'
+import { useOperator } from '../app/session.ts'
 import { texts } from '../app/texts.ts'
+import { ConfigEditor } from '../parts/config-editor.tsx'
+import { ConfigTable } from '../parts/config-table.tsx'
+import { LogLevelChoice } from '../parts/log-level.tsx'
 import { Failure, Loading, Table } from '../parts/table.tsx'
+import { When } from '../parts/when.tsx'
 
 const RARELY = 30_000
 
 export function Settings() {
-  const { data, error } = useLoaded(api.config, RARELY)
+  const operator = useOperator()
+  const { data, error, reload } = useLoaded(api.config, RARELY)
   if (!data && !error) return <Loading title={texts.pages.settings} />
   return (
     <>
       <h1>{texts.pages.settings}</h1>
       <About />
       <Failure error={error} />
-      {data && <Config config={data} />}
+      <LogLevelChoice />
+      {operator && <ConfigEditor onApplied={reload} />}
+      {data && <ConfigTable config={data} />}
+      <Changes />
     </>
   )
 }
@@ -52,58 +60,29 @@ function About() {
   )
 }
 
-function Config({ config }: { config: RunningConfig }) {
-  const [filter, setFilter] = useState('')
-  const [changed, setChanged] = useState(false)
-  const { path, value: v, origin, origins, filter: label } = texts.settings
-  const rows = Object.entries(config.origins).filter(
-    ([name, from]) => name.includes(filter.toLowerCase()) && !(changed && from === 'default'),
-  )
+/** Who changed what; commands stand with the commands. */
+function Changes() {
+  const { data } = useLoaded(api.changes, 5000)
+  const { changes, none, when, who, what, from } = texts.changes
   return (
     <section class="card">
-      <h2>{texts.settings.title}</h2>
-      <p class="quiet">{config.file === null ? texts.settings.noFile : texts.settings.file(config.file)}</p>
-      <div class="bar">
-        <input
-          type="search"
-          aria-label={label}
-          placeholder={label}
-          value={filter}
-          onInput={(event) => setFilter(event.currentTarget.value)}
-        />
-        <label class="check">
-          <input type="checkbox" checked={changed} onChange={(event) => setChanged(event.currentTarget.checked)} />
-          {texts.settings.changed}
-        </label>
-      </div>
-      <Table label={texts.settings.title} heads={[path, v, origin]}>
-        {rows.map(([name, from]) => (
-          <tr key={name}>
-            <td>{name}</td>
-            <td class="wide">
-              <code>{written(at(config.values, name))}</code>
-            </td>
-            <td>
-              <span class={from === 'default' ? 'quiet' : 'tag busy'}>{origins[from]}</span>
-            </td>
-          </tr>
-        ))}
-      </Table>
+      <h2>{changes}</h2>
+      {data?.changes.length === 0 ? (
+        <p class="quiet">{none}</p>
+      ) : (
+        <Table label={changes} heads={[when, who, what, from]}>
+          {data?.changes.map((change) => (
+            <tr key={`${change.time} ${change.what}`}>
+              <td>
+                <When at={change.time} />
+              </td>
+              <td>{change.who}</td>
+              <td>{change.what}</td>
+              <td class="quiet">{change.address}</td>
+            </tr>
+          ))}
+        </Table>
+      )}
     </section>
   )
-}
-
-/** As one would write it, not as a number for people. */
-function written(value: unknown): string {
-  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
-}
-
-/** Keys may hold dots themselves, so the longest key that fits is taken first. */
-function at(values: unknown, path: string): unknown {
-  if (path === '' || typeof values !== 'object' || values === null) return values
-  for (const [key, inner] of Object.entries(values).sort(([a], [b]) => b.length - a.length)) {
-    if (path === key) return inner
-    if (path.startsWith(`${key}.`)) return at(inner, path.slice(key.length + 1))
-  }
-  return undefined
 }

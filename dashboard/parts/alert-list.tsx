@@ -1,10 +1,9 @@
 /** Alerts that are raised, each with what a person can say about it. */
 import { useState } from 'preact/hooks'
 import { api, type RaisedAlert } from '../app/api.ts'
-import { value } from '../app/format.ts'
 import { useOperator } from '../app/session.ts'
 import { texts } from '../app/texts.ts'
-import { Severity } from './alert-table.tsx'
+import { Severity, shown } from './alert-table.tsx'
 import { keyText } from './key.tsx'
 import { Failure } from './table.tsx'
 import { Ago } from './when.tsx'
@@ -17,7 +16,7 @@ export function AlertList({ alerts, onChange }: { alerts: readonly RaisedAlert[]
           <Severity of={alert.severity} />
           <p>
             <b>{alert.rule}</b> {keyText(alert.key)}
-            {alert.value !== undefined && <span class="quiet"> {value(alert.value)}</span>}
+            {alert.value !== undefined && <span class="quiet"> {shown(alert.value)}</span>}
           </p>
           <span class="quiet small">
             <Ago at={Date.parse(alert.raised)} />

@@ -1,5 +1,5 @@
 import type { AlertRecord } from '../../gateway/record.ts'
-import { value } from '../app/format.ts'
+import { statistic, value } from '../app/format.ts'
 import { texts } from '../app/texts.ts'
 import { keyText } from './key.tsx'
 import { Table } from './table.tsx'
@@ -9,6 +9,11 @@ const TONES: Readonly<Record<string, string>> = { critical: 'bad', warning: 'war
 
 export function Severity({ of }: { of: string }) {
   return <span class={`tag ${TONES[of] ?? ''}`}>{of}</span>
+}
+
+/** A number may be computed; text is as it is. */
+export function shown(v: unknown): string {
+  return typeof v === 'number' ? statistic(v) : value(v)
 }
 
 /** What alerts did, newest first. */
@@ -27,7 +32,7 @@ export function AlertTable({ alerts, label }: { alerts: readonly AlertRecord[]; 
             {texts.alerts.states[alert.state]}
           </td>
           <td>{alert.severity}</td>
-          <td class="number">{alert.value === undefined ? '' : value(alert.value)}</td>
+          <td class="number">{alert.value === undefined ? '' : shown(alert.value)}</td>
           <td class="quiet">
             {alert.by}
             {alert.note && `: ${alert.note}`}
