@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import type { Browser, Page } from 'playwright-core'
 import { createAttempts } from '../../gateway/dashboard/attempts.ts'
 import { createDashboard } from '../../gateway/dashboard/dashboard.ts'
 import { createSessions, SESSION_LENGTH } from '../../gateway/dashboard/sessions.ts'
@@ -7,7 +8,7 @@ import { startHttp } from '../../gateway/http/server.ts'
 import { type Ask, ask, operatorWith, SECRET, type Served, serve } from '../http/serve.ts'
 import { FakeClock } from '../support/clock.ts'
 import { createSite, type GatewayProcess, type Site } from '../support/gateway-process.ts'
-import { noBrowser, openBrowser, openPage } from './browser.ts'
+import { go, noBrowser, openBrowser, openPage } from './browser.ts'
 
 describe('signing in', () => {
   let served: Served
@@ -147,35 +148,81 @@ test('with a token the page is a form, its files are open, and programs are refu
   }
 })
 
+const lamp = { power: { kind: 'switch', name: 'Power', args: { on: { type: 'boolean' } } } }
+
 describe('the form in a browser', { skip: noBrowser, timeout: 30_000 }, () => {
   let site: Site
   let gateway: GatewayProcess
+  let browser: Browser
+  const signIn = async (page: Page, token: string) => {
+    await page.getByLabel('Token').fill(token)
+    await page.keyboard.press('Enter')
+  }
   before(async () => {
-    site = createSite({ mqtt: { listen: [] }, http: { listen: '127.0.0.1:0', token: 'change-me' } })
-    gateway = await site.start()
+    site = createSite({
+      mqtt: { listen: [] },
+      http: { listen: '127.0.0.1:0', token: 'change-me', users: { wall: { token: 'look-only', role: 'viewer' } } },
+      upstreams: { cloud: { http: { url: 'http://127.0.0.1:9/' } } },
+      devices: { 'lamp-1': { name: 'Desk lamp', room: 'Office', commands: lamp } },
+    })
+    ;[gateway, browser] = await Promise.all([site.start(), openBrowser()])
   })
   after(async () => {
+    await browser?.close()
     await gateway?.kill()
     site?.remove()
   })
 
   test('a wrong token is refused, the right one opens, and stays after a reload', async () => {
-    const browser = await openBrowser()
-    try {
-      const { page, troubles } = await openPage(browser, `http://127.0.0.1:${gateway.ports.http}/`)
-      await page.getByLabel('Token').fill('guess')
-      await page.getByRole('button', { name: 'Sign in' }).click()
-      await page.getByText('That is not the token.').waitFor()
-      await page.getByLabel('Token').fill('change-me')
-      await page.keyboard.press('Enter')
-      await page.locator('.connection.live').waitFor()
-      await page.reload()
-      await page.locator('.connection.live').waitFor()
-      await page.getByRole('button', { name: 'Sign out' }).click()
-      await page.getByLabel('Token').waitFor()
-      assert.deepEqual(troubles, [])
-    } finally {
-      await browser.close()
+    const { page, context, troubles } = await openPage(browser, `http://127.0.0.1:${gateway.ports.http}/`)
+    await signIn(page, 'guess')
+    await page.getByText('That is not the token.').waitFor()
+    await signIn(page, 'change-me')
+    await page.locator('.connection.live').waitFor()
+    await page.reload()
+    await page.locator('.connection.live').waitFor()
+    await go(page, 'control')
+    assert.ok(await page.getByRole('switch').isEnabled())
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.getByLabel('Token').waitFor()
+    assert.deepEqual(troubles, [])
+    await context.close()
+  })
+
+  test('a viewer sees everything and no control that acts', async () => {
+    const { page, context, troubles } = await openPage(browser, `http://127.0.0.1:${gateway.ports.http}/#/control`)
+    await signIn(page, 'look-only')
+    await page.getByRole('switch', { name: 'Power' }).waitFor()
+    const acting = /^(Send|Try now|Skip…|Describe…|Check|Apply|Mark as seen|Cancel)$/
+    for (const at of ['control', 'outbox', 'devices/lamp-1', 'settings', 'alerts']) {
+      await go(page, at)
+      await page.getByText('Loading…').waitFor({ state: 'detached' })
+      assert.equal(await page.getByRole('button', { name: acting }).count(), 0, at)
+      for (const control of await page.locator('[role=switch], [aria-label="Log level"] button').all())
+        assert.ok(await control.isDisabled(), at)
     }
+    assert.deepEqual(troubles, [])
+    await context.close()
+  })
+
+  test('a config is checked before it is applied, and the change is on record', async () => {
+    const { page, context, troubles } = await openPage(browser, `http://127.0.0.1:${gateway.ports.http}/#/settings`)
+    await signIn(page, 'change-me')
+    const text = page.getByLabel('The config, YAML')
+    await page.locator('textarea:not(:placeholder-shown)').waitFor()
+    const given = await text.inputValue()
+    await text.fill(given.replace('"upstreams"', '"upstream"'))
+    await page.getByRole('button', { name: 'Check' }).click()
+    await page.getByText(/did you mean/).waitFor()
+    assert.ok(await page.getByRole('button', { name: 'Apply' }).isDisabled())
+    await text.fill(given.replace('"Office"', '"Study"'))
+    await page.getByRole('button', { name: 'Check' }).click()
+    await page.getByText('No mistakes.').waitFor()
+    await page.getByRole('button', { name: 'Apply' }).click()
+    await page.getByText('applied a changed config').waitFor()
+    await page.getByRole('button', { name: 'warn', exact: true }).click()
+    await page.getByText('set the log level to warn').waitFor()
+    assert.deepEqual(troubles, [])
+    await context.close()
   })
 })
