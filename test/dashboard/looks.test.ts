@@ -31,7 +31,7 @@ const config = {
   },
 }
 
-describe('every page', { skip: noBrowser, timeout: 55_000 }, () => {
+describe('every page', { skip: noBrowser, timeout: 120_000 }, () => {
   let site: Site
   let gateway: GatewayProcess
   let device: MqttClient

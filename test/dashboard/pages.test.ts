@@ -31,7 +31,7 @@ function pasted(command: string): Promise<void> {
   )
 }
 
-describe('the dashboard in a browser', { skip: noBrowser, timeout: 55_000 }, () => {
+describe('the dashboard in a browser', { skip: noBrowser, timeout: 120_000 }, () => {
   let site: Site
   let gateway: GatewayProcess
   let device: MqttClient

@@ -150,7 +150,7 @@ test('with a token the page is a form, its files are open, and programs are refu
 
 const lamp = { power: { kind: 'switch', name: 'Power', args: { on: { type: 'boolean' } } } }
 
-describe('the form in a browser', { skip: noBrowser, timeout: 30_000 }, () => {
+describe('the form in a browser', { skip: noBrowser, timeout: 60_000 }, () => {
   let site: Site
   let gateway: GatewayProcess
   let browser: Browser
