@@ -4,8 +4,9 @@ import type { Batch } from '../plugin.ts'
 import { CLASSES, type RecordClass } from '../record.ts'
 import { createBatch } from '../upstream/batch.ts'
 import type { PerClass } from './budget.ts'
-import type { Lane, Piece, Reader } from './lane.ts'
+import type { Lane } from './lane.ts'
 import { Rate } from './rate.ts'
+import type { Piece, Reader } from './readers.ts'
 
 /** A batch on its way, as `next` gave it. */
 export interface Taken {
@@ -66,7 +67,7 @@ export class Cursor implements SinkCursor {
   }
 
   depth(recordClass: RecordClass): number {
-    return this.#lanes[recordClass].depth(this.#reader(recordClass))
+    return this.#lanes[recordClass].readers.depth(this.#reader(recordClass))
   }
 
   bytes(recordClass: RecordClass): number {
@@ -74,12 +75,12 @@ export class Cursor implements SinkCursor {
   }
 
   age(recordClass: RecordClass): number {
-    return this.#lanes[recordClass].age(this.#reader(recordClass))
+    return this.#lanes[recordClass].readers.age(this.#reader(recordClass))
   }
 
   async next(recordClass: RecordClass, count: number, bytes: number): Promise<Taken | null> {
     const lane = this.#lanes[recordClass]
-    const piece = await lane.take(this.#reader(recordClass), count, bytes)
+    const piece = await lane.readers.take(this.#reader(recordClass), count, bytes)
     return piece && { batch: this.#batch(lane, piece), ends: piece.ends, skips: this.#reader(recordClass).skips }
   }
 
@@ -90,7 +91,7 @@ export class Cursor implements SinkCursor {
   ack({ batch, ends }: Taken, records: number = ends.length): void {
     const upTo = ends[records - 1]
     if (upTo === undefined) return
-    this.#lanes[batch.class].ack(this.#reader(batch.class), upTo)
+    this.#lanes[batch.class].readers.ack(this.#reader(batch.class), upTo)
     this.#rates[batch.class].add(records)
     this.#acknowledged()
   }
@@ -103,7 +104,7 @@ export class Cursor implements SinkCursor {
       this.ack(taken)
       return 0
     }
-    const refused = this.#lanes[batch.class].skip(reader, batch.last, 'refused')
+    const refused = this.#lanes[batch.class].readers.skip(reader, batch.last, 'refused')
     this.#acknowledged()
     return refused
   }

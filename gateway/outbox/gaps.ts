@@ -21,6 +21,11 @@ export class Gaps {
     this.list = list.map((gap) => ({ ...gap }))
   }
 
+  /** How many numbers lie in them. */
+  get numbers(): number {
+    return this.list.reduce((sum, { first, last }) => sum + last - first + 1, 0)
+  }
+
   /** The range that holds a number. */
   covering(number: number): Gap | undefined {
     return this.list.find((gap) => gap.first <= number && number <= gap.last)

@@ -6,12 +6,14 @@ import type { Clock, Timer } from '../clock.ts'
 import { createLatency, observe } from '../http/latency.ts'
 import { CLASSES, type Outgoing, type RecordClass } from '../record.ts'
 import { within } from '../within.ts'
-import { type Budget, DEFAULT_RESERVE, freeFor, type PerClass, victimFor, type WhenFull } from './budget.ts'
+import { DEFAULT_RESERVE, type PerClass, type WhenFull } from './budget.ts'
 import { Cursor, type SinkCursor } from './cursor.ts'
-import { Lane, type Reader } from './lane.ts'
+import { Lane } from './lane.ts'
 import type { Jump } from './numbering.ts'
-import type { OutboxState, StateKeeper } from './state.ts'
-import type { BacklogStatus, OutboxStatus, SinkStatus } from './status.ts'
+import { Room } from './room.ts'
+import { Saver } from './saver.ts'
+import type { StateKeeper } from './state.ts'
+import { classStatus, type OutboxStatus, sinkStatuses } from './status.ts'
 import type { Store } from './store.ts'
 
 export type { SinkCursor, Taken } from './cursor.ts'
@@ -42,11 +44,8 @@ export interface OutboxParts {
   readonly jumps?: Partial<PerClass<readonly Jump[]>>
 }
 
-/** When more than this waits for the disk, every class counts as full, bytes. */
-const MAX_PENDING = 16 << 20
-/** What sinks acknowledged is saved at least this often, ms. */
-const SAVE_EVERY = 1000
-
+/** Writing that failed is tried again after this, ms. */
+const RETRY = 1000
 /** How often it is looked what is too old, ms. */
 const EXPIRE_EVERY = 60_000
 /** Closing waits this long for the disk, ms. */
@@ -59,32 +58,26 @@ export class Outbox {
   #unready: { readonly since: number; readonly number: number } | undefined
   readonly #clock: Clock
   readonly #lanes: PerClass<Lane>
-  readonly #budget: Budget
-  readonly #keeper: StateKeeper
+  readonly #room: Room
+  readonly #saver: Saver
   /** Added to the journal's entry numbers: see `OutboxOptions.journal`. */
   readonly #base: number
   readonly #cursors = new Map<string, Cursor>()
-  readonly #roomListeners: (() => void)[] = []
   #commitTimer: Timer | undefined
-  #saveTimer: Timer | undefined
   #ageTimer: Timer | undefined
   #expiring: Promise<void> | undefined
-  #saving: Promise<void> | undefined
-  #saveAgain: Promise<void> | undefined
-  #wasFull = false
 
   /** @internal use `openOutbox` */
   constructor(options: OutboxOptions, parts: OutboxParts) {
-    const { clock, stores, state } = parts
+    const { clock, stores, state: keeper } = parts
     this.options = options
     this.#clock = clock
-    this.#keeper = state
-    this.#budget = { ...options, reserve: options.reserve ?? DEFAULT_RESERVE }
-    const saved = state.saved
+    const { saved } = keeper
     const sameJournal = saved === undefined || saved.journal === options.journal
     const marked = Math.max(...CLASSES.map((name) => stores[name].marked))
     const base = saved?.base ?? 0
     this.#base = sameJournal || (options.journalFrom ?? 1) + base > marked ? base : marked
+    const save = () => this.save()
     const lane = (name: RecordClass) =>
       new Lane({
         name,
@@ -93,9 +86,22 @@ export class Outbox {
         jumps: parts.jumps?.[name],
         sameJournal,
         clock,
-        save: () => this.save(),
+        save,
       })
+    this.#saver = new Saver({
+      clock,
+      keeper,
+      head: { journal: options.journal, base: this.#base },
+      lanes: () => this.#lanes,
+      trimmed: () => this.#room.tell(),
+    })
     this.#lanes = { event: lane('event'), result: lane('result'), reading: lane('reading') }
+    this.#room = new Room({
+      lanes: this.#lanes,
+      budget: { ...options, reserve: options.reserve ?? DEFAULT_RESERVE },
+      wants: (name) => this.wants(name),
+      dropped: () => this.#saver.now(),
+    })
   }
 
   /** False when no sink wants a class: its records need not even be made. */
@@ -116,7 +122,7 @@ export class Outbox {
     const own = entry + this.#base
     if (lane.knows(own)) return
     const bytes = lane.encode(record)
-    if (this.#makeRoom(recordClass, bytes.length)) lane.keep(own, bytes)
+    if (this.#room.make(recordClass, bytes.length)) lane.keep(own, bytes)
     else lane.refuse(own)
     if (recordClass === 'result') this.#unready ??= { since: this.#clock.monotonic(), number: lane.next - 1 }
   }
@@ -133,19 +139,17 @@ export class Outbox {
 
   /** Highest number that is durable. */
   durable(recordClass: RecordClass): number {
-    return this.#lanes[recordClass].durable
+    return this.#lanes[recordClass].shelf.durable
   }
 
   /** No more records should be caused: the policy is `block` and there is no room, or the disk does not keep up. */
   full(recordClass: RecordClass): boolean {
-    const full = this.#isFull(recordClass)
-    if (full) this.#wasFull = true
-    return full
+    return this.#room.full(recordClass)
   }
 
   /** Called when there may be room again. */
   onRoom(listener: () => void): void {
-    this.#roomListeners.push(listener)
+    this.#room.listeners.push(listener)
   }
 
   /**
@@ -179,7 +183,7 @@ export class Outbox {
   /** A sink of the config. Its place is kept from earlier runs; a new one starts with the oldest that still waits for others. */
   sink(name: string, classes: readonly RecordClass[]): SinkCursor {
     for (const other of CLASSES) if (!classes.includes(other)) this.#lanes[other].detach(name)
-    const cursor = new Cursor(name, classes, this.options.gateway, this.#lanes, this.#clock, () => this.#acknowledged())
+    const cursor = new Cursor(name, classes, this.options.gateway, this.#lanes, this.#clock, () => this.#saver.soon())
     this.#cursors.set(name, cursor)
     return cursor
   }
@@ -195,16 +199,17 @@ export class Outbox {
   async forget(name: string): Promise<boolean> {
     if (this.#cursors.has(name)) return false
     let known = false
-    for (const other of CLASSES) known = this.#lanes[other].readers.delete(name) || known
+    for (const other of CLASSES) known = this.#lanes[other].readers.all.delete(name) || known
     await this.save()
     return known
   }
 
   /** Gives up what waits for one sink, up to a number or all of it; a gap is sent instead. Resolves with how many, undefined for an unknown sink. */
   async skip(name: string, recordClass: RecordClass, upTo = Number.POSITIVE_INFINITY): Promise<number | undefined> {
-    const reader = this.#lanes[recordClass].readers.get(name)
+    const { readers } = this.#lanes[recordClass]
+    const reader = readers.all.get(name)
     if (!reader) return undefined
-    const skipped = this.#lanes[recordClass].skip(reader, upTo, 'skipped')
+    const skipped = readers.skip(reader, upTo, 'skipped')
     await this.save()
     this.#cursors.get(name)?.wake()
     return skipped
@@ -212,42 +217,29 @@ export class Outbox {
 
   /** The JSON text of each record that waits for a sink, oldest first; undefined for an unknown sink. */
   export(name: string, recordClass?: RecordClass): AsyncIterable<Buffer> | undefined {
-    const lanes = CLASSES.filter((other) => recordClass === undefined || other === recordClass)
-      .map((other) => this.#lanes[other])
-      .filter((lane) => lane.readers.has(name))
-    if (lanes.length === 0) return undefined
+    const wanted = CLASSES.filter((other) => recordClass === undefined || other === recordClass)
+      .map((other) => this.#lanes[other].readers)
+      .filter((readers) => readers.all.has(name))
+    if (wanted.length === 0) return undefined
     return (async function* () {
-      for (const lane of lanes) yield* lane.export(lane.readers.get(name))
+      for (const readers of wanted) yield* readers.export(readers.all.get(name))
     })()
   }
 
   status(): OutboxStatus {
-    const names = new Set(CLASSES.flatMap((name) => [...this.#lanes[name].readers.keys()]))
+    const { maxBytes, whenFull } = this.options
     return {
       bytes: CLASSES.reduce((sum, name) => sum + this.#lanes[name].bytes, 0),
-      maxBytes: this.options.maxBytes,
-      whenFull: this.options.whenFull,
-      classes: CLASSES.map((name) => {
-        const { epoch, first, next, bytes, appended, lost } = this.#lanes[name]
-        return { class: name, epoch, first, next, bytes, appended, lost: { ...lost }, full: this.full(name) }
-      }),
-      sinks: [...names].map((name) => this.#sinkStatus(name)),
+      maxBytes,
+      whenFull,
+      classes: CLASSES.map((name) => classStatus(this.#lanes[name], this.full(name))),
+      sinks: sinkStatuses(this.#lanes, this.#cursors, this.#clock),
     }
   }
 
   /** Resolves when the state, as it is now, is durable; never rejects: what could not be saved is saved later. */
   save(): Promise<void> {
-    if (!this.#saving) {
-      this.#saving = this.#saveNow().finally(() => {
-        this.#saving = undefined
-      })
-      return this.#saving
-    }
-    this.#saveAgain ??= this.#saving.then(() => {
-      this.#saveAgain = undefined
-      return this.save()
-    })
-    return this.#saveAgain
+    return this.#saver.save()
   }
 
   /** Writes what was released, saves every sink's place and closes the stores. */
@@ -256,7 +248,7 @@ export class Outbox {
     await within(this.#clock, CLOSE_WITHIN, this.flush())
     this.#commitTimer?.cancel()
     this.#ageTimer?.cancel()
-    this.#saveTimer?.cancel()
+    this.#saver.cancel()
     await within(this.#clock, CLOSE_WITHIN, this.save())
     await Promise.all(CLASSES.map((name) => this.#lanes[name].close()))
   }
@@ -281,70 +273,11 @@ export class Outbox {
     for (const name of CLASSES) while (await this.#lanes[name].expire(maxAge)) await this.save()
   }
 
-  #makeRoom(recordClass: RecordClass, bytes: number): boolean {
-    const own = this.#lanes[recordClass]
-    while (freeFor(recordClass, this.#lanes, this.#budget) < bytes) {
-      const victim = victimFor(recordClass, this.#lanes, this.#budget)
-      if (victim) this.#lanes[victim].dropOldest()
-      else if (this.#budget.whenFull[recordClass] === 'drop_newest') return false
-      // `block` was announced by `full`; what is on its way already must not be lost.
-      else if (this.#budget.whenFull[recordClass] === 'block' || !own.dropOldest()) return true
-      this.#dropped()
-    }
-    return true
-  }
-
-  #dropped(): void {
-    this.#saveTimer?.cancel()
-    this.#saveTimer = undefined
-    if (!this.#saveAgain) void this.save()
-  }
-
-  #acknowledged(): void {
-    this.#saveTimer ??= this.#clock.after(SAVE_EVERY, () => {
-      this.#saveTimer = undefined
-      void this.save()
-    })
-  }
-
-  async #saveNow(): Promise<void> {
-    const lanes = Object.fromEntries(CLASSES.map((name) => [name, this.#lanes[name].state()])) as OutboxState['lanes']
-    const ends = CLASSES.map((name) => this.#lanes[name].trimmable())
-    try {
-      await this.#keeper.save({ v: 1, journal: this.options.journal, base: this.#base, lanes })
-    } catch {
-      // The disk is in trouble, and the log that shares it says so. What was dropped must go all the same, or a full
-      // disk stays full; what sinks acknowledged is sent again after a crash.
-      this.#acknowledged()
-    }
-    CLASSES.forEach((name, i) => {
-      this.#lanes[name].trim(ends[i] as number)
-    })
-    this.#tellRoom()
-  }
-
-  #isFull(recordClass: RecordClass): boolean {
-    let pending = 0
-    for (const name of CLASSES) pending += this.#lanes[name].pendingBytes
-    if (pending > MAX_PENDING) return true
-    if (this.#budget.whenFull[recordClass] !== 'block' || !this.wants(recordClass)) return false
-    return (
-      freeFor(recordClass, this.#lanes, this.#budget) <= 0 &&
-      victimFor(recordClass, this.#lanes, this.#budget) === undefined
-    )
-  }
-
-  #tellRoom(): void {
-    if (!this.#wasFull || CLASSES.some((name) => this.#isFull(name))) return
-    this.#wasFull = false
-    for (const listener of this.#roomListeners) listener()
-  }
-
   #flushLater(): void {
     this.#commitTimer = undefined
     this.flush().catch(() => {
       // The store says why; what is pending is tried again.
-      this.#commitTimer ??= this.#clock.after(SAVE_EVERY, () => this.#flushLater())
+      this.#commitTimer ??= this.#clock.after(RETRY, () => this.#flushLater())
     })
   }
 
@@ -358,36 +291,12 @@ export class Outbox {
 
   async #flushLane(name: RecordClass): Promise<void> {
     const lane = this.#lanes[name]
-    const before = lane.durable
+    const before = lane.shelf.durable
     await lane.flush()
-    if (lane.durable === before) return
-    if (name === 'result') this.#noteReady(lane.durable)
+    if (lane.shelf.durable === before) return
+    if (name === 'result') this.#noteReady(lane.shelf.durable)
     for (const cursor of this.#cursors.values()) if (cursor.classes.includes(name)) cursor.wake()
-    this.#tellRoom()
-  }
-
-  #sinkStatus(name: string): SinkStatus {
-    const cursor = this.#cursors.get(name)
-    const backlog: BacklogStatus[] = []
-    for (const recordClass of CLASSES) {
-      const reader = this.#lanes[recordClass].readers.get(name)
-      if (reader) backlog.push(this.#backlog(this.#lanes[recordClass], reader, cursor))
-    }
-    return { name, removed: cursor === undefined, backlog }
-  }
-
-  #backlog(lane: Lane, reader: Reader, cursor: Cursor | undefined): BacklogStatus {
-    const records = lane.depth(reader)
-    const rate = cursor?.rate(lane.name) ?? 0
-    return {
-      class: lane.name,
-      records,
-      bytes: lane.waitingBytes(reader),
-      ...(records > 0 ? { oldest: Math.floor(this.#clock.now() - lane.age(reader)) } : {}),
-      acked: reader.next - 1,
-      rate,
-      ...(records > 0 && rate > 0 ? { drainSeconds: records / rate } : {}),
-    }
+    this.#room.tell()
   }
 }
 

@@ -1,6 +1,10 @@
 /** What the outbox shows of itself. */
-import type { RecordClass } from '../record.ts'
+import type { Clock } from '../clock.ts'
+import { CLASSES, type RecordClass } from '../record.ts'
 import type { PerClass, WhenFull } from './budget.ts'
+import type { Cursor } from './cursor.ts'
+import type { Lane } from './lane.ts'
+import type { Reader } from './readers.ts'
 
 export interface BacklogStatus {
   readonly class: RecordClass
@@ -43,4 +47,40 @@ export interface OutboxStatus {
   readonly whenFull: PerClass<WhenFull>
   readonly classes: readonly ClassStatus[]
   readonly sinks: readonly SinkStatus[]
+}
+
+export function classStatus(lane: Lane, full: boolean): ClassStatus {
+  const { name, epoch, next, bytes, appended, shelf } = lane
+  return { class: name, epoch, first: shelf.first, next, bytes, appended, lost: { ...shelf.lost }, full }
+}
+
+/** Every sink of which a place is kept, in the config or not. */
+export function sinkStatuses(
+  lanes: PerClass<Lane>,
+  cursors: ReadonlyMap<string, Cursor>,
+  clock: Clock,
+): readonly SinkStatus[] {
+  const names = new Set(CLASSES.flatMap((name) => [...lanes[name].readers.all.keys()]))
+  return [...names].map((name) => {
+    const cursor = cursors.get(name)
+    const backlog = CLASSES.flatMap((recordClass) => {
+      const reader = lanes[recordClass].readers.all.get(name)
+      return reader ? [backlogOf(lanes[recordClass], reader, cursor, clock)] : []
+    })
+    return { name, removed: cursor === undefined, backlog }
+  })
+}
+
+function backlogOf(lane: Lane, reader: Reader, cursor: Cursor | undefined, clock: Clock): BacklogStatus {
+  const records = lane.readers.depth(reader)
+  const rate = cursor?.classes.includes(lane.name) ? cursor.rate(lane.name) : 0
+  return {
+    class: lane.name,
+    records,
+    bytes: lane.waitingBytes(reader),
+    ...(records > 0 ? { oldest: Math.floor(clock.now() - lane.readers.age(reader)) } : {}),
+    acked: reader.next - 1,
+    rate,
+    ...(records > 0 && rate > 0 ? { drainSeconds: records / rate } : {}),
+  }
 }
