@@ -11,6 +11,7 @@ import { parseDuration } from './config/duration.ts'
 import { startGateway } from './gateway.ts'
 import { auditData } from './journal/audit.ts'
 import type { Log } from './logging.ts'
+import { openStoredOutbox } from './outbox/stored.ts'
 import { loadPluginFile } from './plugin-file.ts'
 
 // Set by the build.
@@ -27,6 +28,7 @@ const actions: Actions<Configuration> = {
     return runDemo(options, terminal, { plugins, clock: systemClock, version })
   },
   auditData,
+  openOutbox: (options) => openStoredOutbox({ ...options, clock: systemClock }),
   hashPassword: async (password) => formatHash(await hashPassword(password)),
 }
 

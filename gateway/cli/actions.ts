@@ -2,6 +2,7 @@
 import type { Clock } from '../clock.ts'
 import type { Audit } from '../http/schemas.ts'
 import type { Log, LogLevel } from '../logging.ts'
+import type { StoredOutbox } from '../outbox/stored.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Where the configuration is, as the command line says. */
@@ -59,6 +60,12 @@ export interface CommonActions {
   runDemo(options: DemoOptions, terminal: Terminal): Promise<number>
   /** Reads the data directory and changes nothing. */
   auditData(options: { data: string }): Promise<AuditReport>
+  /**
+   * The outbox in the files of a gateway that does not run; undefined when there is none.
+   *
+   * @throws StartError SLUICE_DATA_LOCKED it is to be written, and a gateway runs
+   */
+  openOutbox(options: { data: string; write: boolean }): Promise<StoredOutbox | undefined>
   hashPassword(password: string): Promise<string>
 }
 

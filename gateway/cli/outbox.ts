@@ -3,10 +3,12 @@ import { pipeline } from 'node:stream/promises'
 import type { Command } from 'commander'
 import { suggestion } from '../config/suggest.ts'
 import type { OutboxSink, OutboxStatus } from '../http/schemas.ts'
+import { CLASSES, type RecordClass } from '../record.ts'
 import type { CommandContext } from './actions.ts'
 import { fieldList } from './devices.ts'
 import { bytes, count, duration } from './format.ts'
 import { type CommonOptions, defineCommand, positive, runningGateway, usageError } from './options.ts'
+import { type ShownOutbox, withOutbox } from './outbox-access.ts'
 import { type Column, table } from './table.ts'
 import { paintFor } from './terminal.ts'
 
@@ -22,7 +24,7 @@ interface ExportOptions extends CommonOptions {
 
 const SUBCOMMANDS = ['show', 'retry', 'skip', 'forget', 'export']
 
-/** `sluice outbox` shows; its subcommands act. */
+/** `sluice outbox` shows; its subcommands act. All but `retry` work on the files when the gateway does not run. */
 export function outboxCommand(context: CommandContext): Command {
   const show = defineCommand('show', { summary: 'show what waits, per upstream', examples: ['sluice outbox'] })
     .allowExcessArguments()
@@ -65,13 +67,12 @@ function skipCommand(context: CommandContext): Command {
     .option('--through <seq>', 'up to this sequence number; default all')
     .action(async (sink: string, _options: object, command: Command) => {
       const options: SkipOptions = command.optsWithGlobals()
-      const client = await runningGateway(context, options)
-      const body = {
-        ...(options.class === undefined ? {} : { class: options.class }),
+      const request = {
+        ...(options.class === undefined ? {} : { class: recordClass(options.class) }),
         ...(options.through === undefined ? {} : { through: positive('--through', options.through) }),
       }
-      const answer = await client.post<{ skipped: number }>(`/api/outbox/${encodeURIComponent(sink)}/skip`, body)
-      context.terminal.print(`${count(answer.body.skipped)} records skipped, recorded as a gap`)
+      const skipped = await withOutbox(context, options, true, (outbox) => outbox.skip(sink, request))
+      context.terminal.print(`${count(skipped)} records skipped, recorded as a gap`)
     })
 }
 
@@ -82,8 +83,7 @@ function forgetCommand(context: CommandContext): Command {
   })
     .argument('<upstream>')
     .action(async (sink: string, _options: object, command: Command) => {
-      const client = await runningGateway(context, command.optsWithGlobals<CommonOptions>())
-      await client.post(`/api/outbox/${encodeURIComponent(sink)}/forget`)
+      await withOutbox(context, command.optsWithGlobals<CommonOptions>(), true, (outbox) => outbox.forget(sink))
       context.terminal.print(`${sink} is forgotten`)
     })
 }
@@ -98,17 +98,17 @@ function exportCommand(context: CommandContext): Command {
     .option('-o, --output <file>', 'default standard output')
     .action(async (sink: string, _options: object, command: Command) => {
       const options: ExportOptions = command.optsWithGlobals()
-      const client = await runningGateway(context, options)
-      const query = options.class === undefined ? '' : `?class=${encodeURIComponent(options.class)}`
-      const records = await client.open(`/api/outbox/${encodeURIComponent(sink)}/export${query}`)
-      if (options.output === undefined) await pipeline(records, process.stdout, { end: false })
-      else await pipeline(records, createWriteStream(options.output, { mode: 0o600 }))
+      const wanted = options.class === undefined ? undefined : recordClass(options.class)
+      await withOutbox(context, options, false, async (outbox) => {
+        const records = await outbox.export(sink, wanted)
+        if (options.output === undefined) await pipeline(records, process.stdout, { end: false })
+        else await pipeline(records, createWriteStream(options.output, { mode: 0o600 }))
+      })
     })
 }
 
 async function showOutbox(context: CommandContext, options: CommonOptions): Promise<void> {
-  const client = await runningGateway(context, options)
-  const outbox = await client.get<OutboxStatus>('/api/outbox')
+  const outbox = await withOutbox(context, options, false, (access) => access.status())
   const { terminal } = context
   if (options.json) {
     terminal.print(JSON.stringify(outbox))
@@ -117,10 +117,22 @@ async function showOutbox(context: CommandContext, options: CommonOptions): Prom
   const paint = paintFor(terminal)
   const now = context.actions.clock.now()
   const rows = outbox.sinks.flatMap((sink) => sink.backlog.map((backlog) => ({ sink, backlog })))
-  terminal.print(`${bytes(outbox.bytes)} of ${bytes(outbox.maxBytes)} used; when full: ${policies(outbox.whenFull)}`)
+  terminal.print(budget(outbox))
   terminal.print('')
   terminal.print(table(columns(now), rows, paint))
   for (const sink of outbox.sinks) if (sink.error) terminal.print(paint.red(`! ${sink.name}: ${sink.error}`))
+}
+
+function budget({ bytes: used, maxBytes, whenFull }: ShownOutbox): string {
+  if (maxBytes === undefined || whenFull === undefined) return `${bytes(used)} used; the gateway does not run`
+  return `${bytes(used)} of ${bytes(maxBytes)} used; when full: ${policies(whenFull)}`
+}
+
+/** @throws SluiceError SLUICE_USAGE */
+function recordClass(text: string): RecordClass {
+  const found = CLASSES.find((known) => known === text)
+  if (found === undefined) throw usageError(`--class ${text}: one of ${CLASSES.join(', ')}`)
+  return found
 }
 
 interface Row {

@@ -43,6 +43,7 @@ export interface StoredLog {
   readonly next: number
   readonly marked: number
   readonly unmarked: number
+  readonly bytes: number
   read(from: number): AsyncGenerator<Batch, void, void>
 }
 
@@ -83,6 +84,7 @@ export async function openStored(options: StoredOptions): Promise<StoredLog> {
     next,
     marked: mark,
     unmarked: markedTo,
+    bytes: segments.bytes,
     read: (from) => readLog(source, from, {}),
   }
 }

@@ -31,7 +31,7 @@ export interface DurableParts {
   readonly onDamage?: (what: RecordClass | 'state', damage: Damage | DamageError) => void
 }
 
-const STATE_FILE = 'state'
+export const STATE_FILE = 'state'
 const STATE_VERSION: OutboxState['v'] = 1
 const CRC_DIGITS = 8
 const MAX_SEGMENT = 8 << 20
@@ -100,16 +100,11 @@ function stateKeeper(
   onTrouble: (trouble: { readonly code: string; readonly message: string } | null) => void,
 ): StateKeeper {
   let failing = false
-  const write = async (state: OutboxState) => {
-    const json = Buffer.from(JSON.stringify(state))
-    await files.makeDirectory(dirname(path))
-    await replaceSmall(files, path, Buffer.concat([Buffer.from(`${crcOf(json)}\n`), json]))
-  }
   return {
     saved,
     async save(state) {
       try {
-        await write(state)
+        await writeOutboxState(files, path, state)
         if (failing) onTrouble(null)
         failing = false
       } catch (error) {
@@ -155,12 +150,20 @@ export async function readOutboxState(files: Files, path: string): Promise<Outbo
   return state
 }
 
+export async function writeOutboxState(files: Files, path: string, state: OutboxState): Promise<void> {
+  const json = Buffer.from(JSON.stringify(state))
+  await files.makeDirectory(dirname(path))
+  await replaceSmall(files, path, Buffer.concat([Buffer.from(`${crcOf(json)}\n`), json]))
+}
+
 function crcOf(json: Buffer): string {
   return crc32(json, 0).toString(16).padStart(CRC_DIGITS, '0')
 }
 
 /** How numbers run beside positions, from the records themselves. */
-async function findJumps(logs: Readonly<Record<RecordClass, Log>>): Promise<Partial<Record<RecordClass, Jump[]>>> {
+export async function findJumps(
+  logs: Readonly<Record<RecordClass, Pick<Log, 'first' | 'read'>>>,
+): Promise<Partial<Record<RecordClass, Jump[]>>> {
   const found: Partial<Record<RecordClass, Jump[]>> = {}
   for (const name of CLASSES) {
     const jumps: Jump[] = []

@@ -15,14 +15,19 @@ interface Bookmark {
 /** As many sinks may read at different places without searching for them each time. */
 const BOOKMARKS = 4
 
-/** Keeps records in a durable log. */
-export function createLogStore(log: Log): Store {
+export interface RecordReader {
+  readonly read: Store['read']
+  close(): void
+}
+
+/** Reads a log by positions; whoever goes on where it stood is not searched for. */
+export function createRecordReader(open: (from: number) => Bookmark['batches']): RecordReader {
   let bookmarks: Bookmark[] = []
 
   const bookmark = (from: number): Bookmark => {
     const at = bookmarks.findIndex((mark) => mark.next === from)
     const [found] = at < 0 ? [] : bookmarks.splice(at, 1)
-    return found ?? { next: from, batches: log.read(from), batch: undefined, at: 0 }
+    return found ?? { next: from, batches: open(from), batch: undefined, at: 0 }
   }
 
   const leave = (mark: Bookmark) => {
@@ -31,6 +36,38 @@ export function createLogStore(log: Log): Store {
     void oldest?.batches.return()
   }
 
+  return {
+    async read(from, count, bytes) {
+      const mark = bookmark(from)
+      const found: Kept[] = []
+      let size = 0
+      while (found.length < count) {
+        if (mark.batch === undefined || mark.at === mark.batch.count) {
+          const { value } = await mark.batches.next()
+          if (!value) return found
+          mark.batch = value
+          mark.at = 0
+        }
+        const { body, bounds, first, time } = mark.batch
+        const record = body.subarray(bounds[2 * mark.at], bounds[2 * mark.at + 1])
+        if (found.length > 0 && size + record.length > bytes) break
+        found.push({ position: first + mark.at, bytes: record, time })
+        size += record.length
+        mark.next = first + ++mark.at
+      }
+      leave(mark)
+      return found
+    },
+    close() {
+      for (const { batches } of bookmarks) void batches.return()
+      bookmarks = []
+    },
+  }
+}
+
+/** Keeps records in a durable log. */
+export function createLogStore(log: Log): Store {
+  const reader = createRecordReader((from) => log.read(from))
   return {
     epoch: log.epoch,
     get first() {
@@ -54,27 +91,7 @@ export function createLogStore(log: Log): Store {
     append: (bytes) => log.append(bytes) !== -1,
     mark: (value) => log.mark(value),
     commit: () => log.flush(),
-    async read(from, count, bytes) {
-      const mark = bookmark(from)
-      const found: Kept[] = []
-      let size = 0
-      while (found.length < count) {
-        if (mark.batch === undefined || mark.at === mark.batch.count) {
-          const { value } = await mark.batches.next()
-          if (!value) return found
-          mark.batch = value
-          mark.at = 0
-        }
-        const { body, bounds, first, time } = mark.batch
-        const record = body.subarray(bounds[2 * mark.at], bounds[2 * mark.at + 1])
-        if (found.length > 0 && size + record.length > bytes) break
-        found.push({ position: first + mark.at, bytes: record, time })
-        size += record.length
-        mark.next = first + ++mark.at
-      }
-      leave(mark)
-      return found
-    },
+    read: reader.read,
     oldest(from) {
       return from === log.first ? log.oldestUnit() : null
     },
@@ -82,8 +99,7 @@ export function createLogStore(log: Log): Store {
       void log.trimTo(end)
     },
     async close() {
-      for (const { batches } of bookmarks) void batches.return()
-      bookmarks = []
+      reader.close()
       await log.close()
     },
   }

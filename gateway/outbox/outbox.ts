@@ -183,8 +183,11 @@ export class Outbox {
   /** A sink of the config. Its place is kept from earlier runs; a new one starts with the oldest that still waits for others. */
   sink(name: string, classes: readonly RecordClass[]): SinkCursor {
     for (const other of CLASSES) if (!classes.includes(other)) this.#lanes[other].detach(name)
+    const known = classes.every((other) => this.#lanes[other].readers.all.has(name))
     const cursor = new Cursor(name, classes, this.options.gateway, this.#lanes, this.#clock, () => this.#saver.soon())
     this.#cursors.set(name, cursor)
+    // Or nobody would know of it who looks at the files after a crash.
+    if (!known) this.#saver.now()
     return cursor
   }
 

@@ -54,6 +54,7 @@ export const fakeActions: Actions<LoadedConfig> = {
     balanced: !data.includes('unbalanced'),
     damage: data.includes('damaged') ? ['journal/1.log: frame 7 is damaged'] : [],
   }),
+  openOutbox: async () => undefined,
   hashPassword: async (password) => `hash-of-${password}`,
 }
 
