@@ -95,7 +95,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: Undo): Promise
   const httpSource = entrance.open('http', config.http.durability)
   const ingestLog = log.child({ stage: 'ingest' })
   const sources = createSources(config.sources, { host: stages.host, clock, log: ingestLog, emit: entrance.emit })
-  journalTheStart(entrance, arriving)
+  await journalTheStart(entrance, arriving)
   const checkpointing = createCheckpointing({
     journal: storage.journal,
     outbox: storage.outbox,

@@ -14,13 +14,14 @@ import { createDecoder, type Decoder, type Route } from './decode/decoder.ts'
 import type { Devices } from './decode/devices.ts'
 import type { FieldInfo } from './decode/inference.ts'
 import type { LookupTable } from './decode/lookup.ts'
+import { type TableState, Tables } from './decode/tables.ts'
 import { rememberReading } from './devices.ts'
 import { DecodeError } from './errors.ts'
 import type { Flow } from './flow.ts'
 import type { Control, ShownTime } from './journal/entry.ts'
 import { HeldReadings, type HeldState } from './journal/held.ts'
 import { addLoss, createSourceLedger, type SourceLedger } from './journal/ledger.ts'
-import { fieldsOf, NO_TAGS, type Reading, type Shape } from './reading.ts'
+import { fieldsOf, type Reading, type Shape } from './reading.ts'
 import type { GapRecord, Outgoing, ReadingRecord, RecordClass, WindowRecord } from './record.ts'
 import {
   createWindowStage,
@@ -59,8 +60,6 @@ export interface Onlooker {
 export interface PipelineParts {
   readonly devices: Devices
   readonly shapes: Shape
-  /** Tables by name; one that is not there is taken as empty. */
-  readonly lookups: Readonly<Record<string, LookupTable>>
   readonly deadLetters: DeadLetters
   readonly output: RecordOutput
   readonly watchers: readonly Watcher[]
@@ -79,6 +78,7 @@ export interface PipelineState {
   readonly displaced?: readonly WindowLedgerRow[]
   /** Readings that wait for the clock to be right. */
   readonly held?: HeldState | undefined
+  readonly tables?: readonly TableState[]
 }
 
 export const DEAD_LETTER = -1
@@ -86,6 +86,7 @@ const MAX_ROUTES = 200_000
 
 export class Pipeline {
   readonly parts: PipelineParts
+  readonly tables = new Tables()
   windows: WindowStage
   decoder: Decoder
   flow: Flow
@@ -232,6 +233,9 @@ export class Pipeline {
         for (const { source, device, time, received, stamped } of control.shown)
           this.windows.advance(source, device, time, received, stamped)
         return
+      case 'table':
+        this.tables.take(control.table)
+        return
       case 'flow':
         this.#changeFlow(control.flow as Flow)
         return
@@ -274,6 +278,7 @@ export class Pipeline {
       ledgers: this.ledgers(),
       flow: this.flow,
       displaced: [...this.#displaced.values()],
+      tables: this.tables.state(),
       ...(held ? { held } : {}),
     }
   }
@@ -285,6 +290,7 @@ export class Pipeline {
     for (const saved of state.ledgers) restoreLedger(this.ledger(saved.name), saved)
     this.#keepLedgers(state.displaced ?? [])
     this.#held.restore(state.held)
+    this.tables.restore(state.tables ?? [])
     this.windows.restore(windows)
   }
 
@@ -301,10 +307,10 @@ export class Pipeline {
   }
 
   #createDecoder(flow: Flow): Decoder {
-    const { devices, shapes, lookups, typeChanged } = this.parts
-    const tables = { ...lookups }
-    for (const rule of flow.decode) for (const { table } of rule.lookup ?? []) tables[table] ??= emptyTable(table)
-    return createDecoder({ rules: flow.decode, lookups: tables, devices, shapes, typeChanged })
+    const { devices, shapes, typeChanged } = this.parts
+    const lookups: Record<string, LookupTable> = {}
+    for (const rule of flow.decode) for (const { table } of rule.lookup ?? []) lookups[table] = this.tables.get(table)
+    return createDecoder({ rules: flow.decode, lookups, devices, shapes, typeChanged })
   }
 
   /** Windows that stay keep their state; those that left are closed early. */
@@ -417,18 +423,6 @@ function restoreLedger(ledger: SourceLedger, saved: SourceLedger): void {
   Object.assign(ledger, counts)
   Object.assign(ledger.dead, dead)
   Object.assign(ledger.dropped, dropped)
-}
-
-/** Stands for a table that the config no longer has, while older messages are replayed. */
-function emptyTable(name: string): LookupTable {
-  return {
-    name,
-    size: 0,
-    version: 0,
-    get: () => NO_TAGS,
-    refresh: () => Promise.resolve(false),
-    close: () => undefined,
-  }
 }
 
 /** @param from @param to wall clock, ms since the epoch */

@@ -39,6 +39,7 @@ export function startChores(parts: ChoreParts): () => void {
 function tick({ entrance, pipeline, stages, clock }: ChoreParts): void {
   const { intake } = entrance
   entrance.lookAtTime()
+  entrance.changeTables()
   const closing = pipeline.windows.due(clock.now(), clock.monotonic(), pipeline.entry)
   if (closing) intake.control({ type: 'tick', tick: closing })
   const fact = stages.rules.due(clock.now(), clock.monotonic())

@@ -4,6 +4,7 @@ import { BusyError } from '../errors.ts'
 import { flowOf, sameFlow } from '../flow.ts'
 import { createEmit, Settler } from '../ingest/emit.ts'
 import { Intake, type SourceState } from '../ingest/intake.ts'
+import { createTableJournal } from '../ingest/table-journal.ts'
 import type { Durability } from '../journal/journal.ts'
 import type { Recovered } from '../journal/recovery.ts'
 import type { Log } from '../logging.ts'
@@ -12,6 +13,7 @@ import { definitionsOf } from '../rules/definition.ts'
 import { STAGE as RULES, type RuleFact, type Seen } from '../rules/stage.ts'
 import type { Storage } from '../storage.ts'
 import { type TimeSync, UNSYNCED_NOTICE } from '../time-sync.ts'
+import { within } from '../within.ts'
 import type { Running } from './running.ts'
 import type { Stages } from './stages.ts'
 
@@ -38,6 +40,10 @@ export interface Entrance {
   ruleFact(fact: RuleFact): boolean
   /** An alert as seen by a person; resolves when that is durable. False: it is not raised. @throws BusyError no room now */
   acknowledge(id: string, seen: Seen): Promise<boolean>
+  /** Journals the rows of look-up tables whose files have changed, some at a time. */
+  changeTables(): void
+  /** Journals all of them; resolves also when the disk does not take them in time. */
+  allTables(): Promise<void>
   /** Journals the flow that the config now asks for, where it is another one. */
   changeFlow(force: boolean): void
   /** Journals how wrong the clock was, once it is right. */
@@ -45,6 +51,9 @@ export interface Entrance {
   /** Journals what damage has taken away since the last call. */
   recordLost(): void
 }
+
+/** How long a start or a reload waits for the disk to take its look-up tables, ms. */
+const TABLES_WITHIN = 2000
 
 export function openEntrance({ storage, running, stages, recovered, time, clock, log }: EntranceParts): Entrance {
   const { journal, outbox } = storage
@@ -62,6 +71,7 @@ export function openEntrance({ storage, running, stages, recovered, time, clock,
       running.notices.push(`source ${name} has durability none: a crash loses what it sent since the last checkpoint`)
     return source
   }
+  const tables = createTableJournal(stages.lookups, pipeline, intake)
   const emitOf = (source: SourceState) => createEmit(intake, source, clock, settler)
   const ruleFact = (fact: RuleFact) => intake.control({ type: 'fact', stage: RULES, fact })
   return {
@@ -78,6 +88,11 @@ export function openEntrance({ storage, running, stages, recovered, time, clock,
         throw new BusyError('SLUICE_BUSY', 'no room now')
       await journal.flush()
       return true
+    },
+    changeTables: () => void tables.go(),
+    async allTables() {
+      const deadline = clock.monotonic() + TABLES_WITHIN
+      while (!tables.go() && clock.monotonic() < deadline) await within(clock, TABLES_WITHIN, journal.flush())
     },
     changeFlow(force) {
       const flow = flowOf(running.loaded.config)
@@ -97,10 +112,11 @@ export function openEntrance({ storage, running, stages, recovered, time, clock,
 }
 
 /** The first entries: the config's flow and rules where they changed, what the crash took, what the clock is worth. */
-export function journalTheStart(entrance: Entrance, parts: EntranceParts): void {
+export async function journalTheStart(entrance: Entrance, parts: EntranceParts): Promise<void> {
   const { storage, running, stages, recovered, time, clock, log } = parts
   const { intake } = entrance
   const now = clock.now()
+  await entrance.allTables()
   entrance.changeFlow(false)
   for (const fact of stages.rules.starting(definitionsOf(running.loaded.config.rules), now)) entrance.ruleFact(fact)
   if (storage.crashed) recordUnjournaled(entrance, storage, now)

@@ -50,10 +50,10 @@ async function reload(parts: ReloadParts, next: Loaded): Promise<void> {
   running.loaded = next
   running.logLevel = next.config.log.level
   log.setLevel(running.logLevel)
-  // The decoder holds on to its tables until there is another flow.
   if (tables) exchangeLookups(lookups, tables)
   else for (const table of Object.values(lookups)) await table.refresh()
-  entrance.changeFlow(tables !== undefined)
+  await entrance.allTables()
+  entrance.changeFlow(false)
   for (const fact of rules.starting(definitionsOf(next.config.rules), clock.now()))
     if (fact.type === 'define') entrance.ruleFact(fact)
   await upstreams.reload(next.config.upstreams)

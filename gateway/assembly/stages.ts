@@ -5,7 +5,7 @@ import { type Commands, openCommands } from '../commands/open.ts'
 import { STAGE as COMMANDS } from '../commands/stage.ts'
 import { createDeadLetters, type DeadLetters } from '../decode/dead-letters.ts'
 import { createDevices, type Devices } from '../decode/devices.ts'
-import type { LookupTable } from '../decode/lookup.ts'
+import type { LookupFile } from '../decode/lookup.ts'
 import { openLookups } from '../decode/lookups.ts'
 import { createDescriptions, type Descriptions } from '../descriptions.ts'
 import { flowOf } from '../flow.ts'
@@ -29,7 +29,8 @@ export interface StageParts {
 }
 
 export interface Stages {
-  readonly lookups: Record<string, LookupTable>
+  /** The files of the config; what messages are decoded with is journaled of them. */
+  readonly lookups: Record<string, LookupFile>
   readonly devices: Devices
   readonly descriptions: Descriptions
   readonly changes: Changes
@@ -109,7 +110,7 @@ export async function buildStages({ storage, running, clock, log }: StageParts):
 /** The newest checkpoint and the journal after it, processed as they were when they came. */
 export async function recoverFlow(parts: StageParts, stages: Stages, output: RecordOutput): Promise<Recovered> {
   const { storage, running, log } = parts
-  const { live, devices, lookups, deadLetters, rules, commands } = stages
+  const { live, devices, deadLetters, rules, commands } = stages
   const recovered = await recover({
     journal: storage.journal,
     checkpoint: storage.checkpoint,
@@ -117,7 +118,6 @@ export async function recoverFlow(parts: StageParts, stages: Stages, output: Rec
     parts: {
       devices,
       shapes: createShapes(),
-      lookups,
       deadLetters,
       output,
       watchers: storage.history ? [storage.history, rules, commands.stage] : [rules, commands.stage],

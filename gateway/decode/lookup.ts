@@ -4,19 +4,29 @@
  *   postcode,place,latitude,longitude        or   [{"postcode": "2000", "place": "Sydney", …}, …]
  *   2000,Sydney,-33.86,151.21                or   {"2000": {"place": "Sydney", …}, …}
  */
+import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import type { Clock } from '../clock.ts'
 import { reasonOf, SluiceError, StartError } from '../errors.ts'
 import type { Tags } from '../reading.ts'
 import { splitCsv } from './csv.ts'
+import type { TableRow } from './tables.ts'
 
+/** What decoding asks. */
 export interface LookupTable {
   readonly name: string
-  readonly size: number
-  /** Counts how often the table was loaded. */
-  readonly version: number
-  /** The columns of the row with that key; the same frozen object until the table is loaded anew. */
+  /** The columns of the row with that key; the same frozen object until the table has other rows. */
   get(key: string): Tags | undefined
+}
+
+/** A table's file, watched. */
+export interface LookupFile extends LookupTable {
+  readonly size: number
+  /** Counts how often the file was loaded. */
+  readonly version: number
+  /** Of the rows: the same for the same rows in the same order, whatever the file looks like. */
+  readonly digest: string
+  readonly rows: readonly TableRow[]
   /** Looks whether the file has changed, and loads it. Resolves true when it was loaded; never rejects. */
   refresh(): Promise<boolean>
   close(): void
@@ -41,8 +51,9 @@ export interface LookupOptions {
 type Rows = ReadonlyMap<string, Tags>
 
 /** @throws StartError `SLUICE_LOOKUP` when the file can't be used at start */
-export async function openLookup(options: LookupOptions): Promise<LookupTable> {
+export async function openLookup(options: LookupOptions): Promise<LookupFile> {
   let stamp = ''
+  let digest = ''
   let version = 0
   let rows: Rows = new Map()
   let closed = false
@@ -54,6 +65,7 @@ export async function openLookup(options: LookupOptions): Promise<LookupTable> {
     if (next === stamp || closed) return false
     stamp = next
     rows = parseTable(await readFile(options.path), options)
+    digest = digestOf(rows)
     version++
     return true
   }
@@ -85,6 +97,12 @@ export async function openLookup(options: LookupOptions): Promise<LookupTable> {
     get version() {
       return version
     },
+    get digest() {
+      return digest
+    },
+    get rows() {
+      return [...rows]
+    },
     get: (key) => rows.get(key),
     refresh: quietly,
     close() {
@@ -92,6 +110,12 @@ export async function openLookup(options: LookupOptions): Promise<LookupTable> {
       timer.cancel()
     },
   }
+}
+
+function digestOf(rows: Rows): string {
+  return createHash('sha256')
+    .update(JSON.stringify([...rows]))
+    .digest('hex')
 }
 
 /** Modification time and size; 'gone' when it can't be read, so that an absent file is reported once. */

@@ -3,15 +3,15 @@ import type { Clock } from '../clock.ts'
 import type { Loaded } from '../config/load.ts'
 import type { SluiceError } from '../errors.ts'
 import type { PluginLog } from '../plugin.ts'
-import { type LookupTable, openLookup } from './lookup.ts'
+import { type LookupFile, openLookup } from './lookup.ts'
 
 /** All or none. @throws StartError a file can't be used */
 export async function openLookups(
   { config, resolve }: Loaded,
   clock: Clock,
   log: PluginLog,
-): Promise<Record<string, LookupTable>> {
-  const tables: Record<string, LookupTable> = {}
+): Promise<Record<string, LookupFile>> {
+  const tables: Record<string, LookupFile> = {}
   const report = (error: SluiceError) => log.warn({ stage: 'decode', code: error.code }, error.message)
   try {
     for (const [name, { file, ...table }] of Object.entries(config.lookups))
@@ -24,12 +24,12 @@ export async function openLookups(
 }
 
 /** Puts other tables into the place of the old ones, which others hold. */
-export function exchangeLookups(old: Record<string, LookupTable>, next: Readonly<Record<string, LookupTable>>): void {
+export function exchangeLookups(old: Record<string, LookupFile>, next: Readonly<Record<string, LookupFile>>): void {
   closeLookups(old)
   for (const name of Object.keys(old)) delete old[name]
   Object.assign(old, next)
 }
 
-export function closeLookups(tables: Readonly<Record<string, LookupTable>>): void {
+export function closeLookups(tables: Readonly<Record<string, LookupFile>>): void {
   for (const table of Object.values(tables)) table.close()
 }

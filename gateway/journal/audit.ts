@@ -106,7 +106,6 @@ function dryParts(): PipelineParts {
   return {
     devices: createDevices(),
     shapes: createShapes(),
-    lookups: {},
     deadLetters: createDeadLetters(0),
     output: { append: () => undefined, wants: () => false },
     watchers: [],

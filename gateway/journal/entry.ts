@@ -16,6 +16,8 @@
  * `source` indexes the table of names that `source` control entries extend and that every checkpoint carries.
  */
 
+import type { TablePart } from '../decode/tables.ts'
+
 export const MESSAGE = 1
 export const CONTROL = 2
 
@@ -41,6 +43,8 @@ export type Control =
   | { readonly type: 'tick'; readonly tick: unknown }
   /** Times that unjournaled readings have shown, and that closed windows. */
   | { readonly type: 'advance'; readonly shown: readonly ShownTime[] }
+  /** From its last part on, messages are decoded with these rows of a look-up table. */
+  | { readonly type: 'table'; readonly table: TablePart }
   /** From here on messages mean what this says. */
   | { readonly type: 'flow'; readonly flow: unknown }
   | {
