@@ -80,7 +80,7 @@ test('memory stays bounded with the upstream gone and 50,000 readings per second
       const metrics = await (await fetch(`http://127.0.0.1:${gateway.ports.http}/metrics`)).text()
       return Number(/^sluice_readings_in_total\{source="mqtt"\} (\d+)/m.exec(metrics)?.[1])
     }
-    await eventually('everything was read', async () => (await taken()) === sent)
+    await eventually('everything was read', async () => (await taken()) === sent, 60_000)
     const peak = peakMemory(gateway.child.pid)
     t.diagnostic(`${Math.round(sent / seconds)} readings/s, at most ${Math.round(peak / 1024 / 1024)} MB resident`)
     assert.ok(peak < LIMIT, `${Math.round(peak / 1024 / 1024)} MB`)
