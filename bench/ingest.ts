@@ -45,6 +45,8 @@ export interface Scenario {
   readonly rate?: number
   /** Event time between two readings of a device, ms; by default as it passes at the measured rates. */
   readonly step?: number
+  /** Of the config. */
+  readonly rules?: object
 }
 
 const CONNECTIONS = 50
@@ -128,6 +130,7 @@ export function sluiceConfig(scenario: Scenario, upstream: number): object {
     decode: [{ topic: 'telemetry/{device}', time: 'event_time', exclude: ['deviceid', 'note'] }],
     windows: { 'per-device': { tumbling: '10s', by: ['device'], delay: '2s' } },
     upstreams: { cloud: { mqtt: { url: `mqtt://127.0.0.1:${upstream}` } } },
+    ...(scenario.rules ? { rules: scenario.rules } : {}),
     log: { level: 'warn' },
   }
 }

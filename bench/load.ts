@@ -9,6 +9,7 @@
  */
 import { connect, type Socket } from 'node:net'
 import { generate } from 'mqtt-packet'
+import { payload } from './payload.ts'
 
 export interface Load {
   readonly port: number
@@ -27,20 +28,6 @@ export interface Load {
 }
 
 const CHUNK_MESSAGES = 250
-
-/** 200 bytes of JSON as a modem would send it. */
-export function payload(device: number, time: number, n: number): Buffer {
-  const body = JSON.stringify({
-    deviceid: `dvc${device}`,
-    model: n % 3 ? 'CG4000' : 'DX100',
-    event_time: new Date(time).toISOString(),
-    interfacestatus: n % 10 ? 'up' : 'down',
-    cpuusage: 50 + ((n * 7) % 51),
-    memoryusage: 1000 + ((n * 13) % 501),
-    state: ['NSW', 'VIC', 'QLD', 'WA'][device % 4],
-  })
-  return Buffer.from(`${body.slice(0, -1)},"note":"${'x'.repeat(Math.max(0, 200 - body.length - 10))}"}`)
-}
 
 /** One connection's packets in chunks of CHUNK_MESSAGES, and where the event time stands in each. */
 interface Encoded {

@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { type Measured, measureMosquitto, measureSluice, type Scenario } from './ingest.ts'
+import { measurePlugins } from './plugins/main.ts'
 import { measureStart } from './start.ts'
 
 const RUNS = Number(process.env.RUNS ?? 3)
@@ -43,6 +44,14 @@ async function several(measure: () => Promise<Measured>): Promise<Measured> {
   const runs: Measured[] = []
   for (let i = 0; i < RUNS; i++) runs.push(await measure())
   return medianOf(runs)
+}
+
+/** The run that is the median of several by what `of` reads. */
+async function medianRun<T>(measure: () => Promise<T>, of: (run: T) => number): Promise<T> {
+  const runs: T[] = []
+  for (let i = 0; i < RUNS; i++) runs.push(await measure())
+  runs.sort((a, b) => of(a) - of(b))
+  return runs[Math.floor(runs.length / 2)] as T
 }
 
 async function ingest(): Promise<Row[]> {
@@ -96,6 +105,7 @@ async function main(): Promise<void> {
     if (existsSync('/usr/sbin/mosquitto')) print(await ingest())
     else process.stdout.write('ingest is skipped: mosquitto is not installed\n')
   }
+  if (wanted('plugins')) process.stdout.write(`\n${await measurePlugins(medianRun)}\n`)
   if (wanted('start')) process.stdout.write(`\n${await measureStart(RUNS)}\n`)
 }
 

@@ -54,7 +54,7 @@ function ended(child: ChildProcess): Promise<void> {
   })
 }
 
-function stopper(child: ChildProcess, folder: { remove(): void }): () => Promise<void> {
+export function stopper(child: ChildProcess, folder: { remove(): void }): () => Promise<void> {
   return async () => {
     child.kill('SIGTERM')
     await ended(child)
@@ -63,7 +63,7 @@ function stopper(child: ChildProcess, folder: { remove(): void }): () => Promise
 }
 
 /** The first line on standard output that `accept` takes. */
-function lineOf(child: ChildProcess, accept: (line: string) => boolean): Promise<string> {
+export function lineOf(child: ChildProcess, accept: (line: string) => boolean): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = ''
     child.stdout?.on('data', (chunk) => {

@@ -28,9 +28,10 @@ export interface Emit {
   (message: Message): Promise<void>
   /**
    * The fast lane, with no promise per message. False when there is no room: the message was not taken, `settled` is
-   * not called, and the caller stops reading until `room()` resolves. `settled` is called in the order of the offers.
+   * not called, and the caller stops reading until `room()` resolves. `settled` is called in the order of the offers;
+   * null when the sender expects no acknowledgement: the message joins the next commit, and nothing waits for it.
    */
-  offer(message: Message, settled: Settled): boolean
+  offer(message: Message, settled: Settled | null): boolean
   /** Resolves when there is room again. */
   room(): Promise<void>
 }

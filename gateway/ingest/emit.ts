@@ -12,13 +12,14 @@ import { type Intake, NO_ROOM, type SourceState } from './intake.ts'
  * @param settle calls back when the journal covers an entry, in order
  */
 export function createEmit(intake: Intake, source: SourceState, clock: Clock, settle: Settler): Emit {
-  const offer = (message: Message, settled: Settled): boolean => {
+  const offer = (message: Message, settled: Settled | null): boolean => {
     const origin = intake.origin(message.topic)
     const bytes = bufferOf(message.payload)
     const received = message.received ?? clock.now()
-    const entry = intake.take(source, origin, bytes, 0, bytes.length, message.contentType, Math.floor(received), true)
+    const waits = settled !== null
+    const entry = intake.take(source, origin, bytes, 0, bytes.length, message.contentType, Math.floor(received), waits)
     if (entry === NO_ROOM) return false
-    settle.add(entry, source.durability, settled)
+    if (waits) settle.add(entry, source.durability, settled)
     return true
   }
   const room = () => new Promise<void>((resolve) => settle.whenRoom(resolve))
@@ -44,31 +45,51 @@ function bufferOf(payload: Uint8Array): Buffer {
   return Buffer.isBuffer(payload) ? payload : Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
 }
 
-interface Waiting {
-  readonly entry: number
-  readonly settled: Settled
+/** Who waits for which entry, in order. */
+class Queue {
+  #entries: number[] = []
+  #callbacks: Settled[] = []
+
+  add(entry: number, settled: Settled): void {
+    this.#entries.push(entry)
+    this.#callbacks.push(settled)
+  }
+
+  /** Calls back those that the journal covers. */
+  settle(covered: number): void {
+    let n = 0
+    while (n < this.#entries.length && (this.#entries[n] as number) <= covered) n++
+    if (n === 0) return
+    this.#entries.splice(0, n)
+    for (const settled of this.#callbacks.splice(0, n)) settled(null)
+  }
+
+  abandon(error: Error): void {
+    this.#entries = []
+    for (const settled of this.#callbacks.splice(0)) settled(error)
+  }
 }
 
 /** Calls back, in order, as the journal comes to cover entries. */
 export class Settler {
   readonly #journal: Journal
   readonly #intake: Intake
-  readonly #fsync: Waiting[] = []
-  readonly #interval: Waiting[] = []
+  readonly #fsync = new Queue()
+  readonly #interval = new Queue()
   #rooms: (() => void)[] = []
 
   constructor(journal: Journal, intake: Intake) {
     this.#journal = journal
     this.#intake = intake
-    journal.onDurable((durable) => run(this.#fsync, durable))
-    journal.onWritten((written) => run(this.#interval, written))
+    journal.onDurable((durable) => this.#fsync.settle(durable))
+    journal.onWritten((written) => this.#interval.settle(written))
     intake.onRoom(() => this.#room())
   }
 
   add(entry: number, durability: Durability, settled: Settled): void {
     const covered = durability === 'interval' ? this.#journal.written : this.#journal.durable
     if (entry <= covered) settled(null)
-    else (durability === 'interval' ? this.#interval : this.#fsync).push({ entry, settled })
+    else (durability === 'interval' ? this.#interval : this.#fsync).add(entry, settled)
   }
 
   whenRoom(callback: () => void): void {
@@ -79,7 +100,8 @@ export class Settler {
   /** The gateway stops: whoever still waits must send again. */
   abandon(): void {
     const error = new BusyError('SLUICE_STOPPING', 'the gateway is stopping')
-    for (const waiting of [...this.#fsync.splice(0), ...this.#interval.splice(0)]) waiting.settled(error)
+    this.#fsync.abandon(error)
+    this.#interval.abandon(error)
     this.#room()
   }
 
@@ -88,11 +110,4 @@ export class Settler {
     this.#rooms = []
     for (const callback of rooms) callback()
   }
-}
-
-function run(queue: Waiting[], covered: number): void {
-  let n = 0
-  while (n < queue.length && (queue[n] as Waiting).entry <= covered) n++
-  if (n === 0) return
-  for (const waiting of queue.splice(0, n)) waiting.settled(null)
 }

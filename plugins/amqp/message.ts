@@ -4,7 +4,7 @@
  *     70 header   71 delivery annotations   72 message annotations   73 properties   74 application properties
  *     75 data …  |  76 sequence …  |  77 value        78 footer
  */
-import { bytesOf, descriptorOf, MalformedError, openList, skip } from './types.ts'
+import { bytesOf, descriptorOf, MalformedError, openList, skip, textAt } from './types.ts'
 
 export interface Arrival {
   /** From the properties. */
@@ -27,13 +27,16 @@ const CONTENT_TYPE = 6
 
 const NOTHING = Buffer.alloc(0)
 
-/** @throws MalformedError */
-export function readMessage(bytes: Buffer): Arrival {
-  const end = bytes.length
+/**
+ * Reads the message that is `bytes[start, end)`.
+ *
+ * @throws MalformedError
+ */
+export function readMessage(bytes: Buffer, start = 0, end = bytes.length): Arrival {
   let properties: Properties | undefined
   let body: Buffer | undefined
   let bodies = 0
-  let at = 0
+  let at = start
   while (at < end) {
     const section = descriptorOf(bytes, at, end)
     const value = skip(bytes, at + 1, end)
@@ -67,16 +70,11 @@ function readProperties(bytes: Buffer, start: number, end: number): Properties {
   const found: Properties = { messageId: undefined, to: undefined, correlationId: undefined, contentType: undefined }
   let { at } = list
   for (let i = 0; i < list.count && i <= CONTENT_TYPE; i++) {
-    if (i === MESSAGE_ID) found.messageId = text(bytes, at, end)
-    else if (i === TO) found.to = text(bytes, at, end)
-    else if (i === CORRELATION_ID) found.correlationId = text(bytes, at, end)
-    else if (i === CONTENT_TYPE) found.contentType = text(bytes, at, end)
+    if (i === MESSAGE_ID) found.messageId = textAt(bytes, at, end)
+    else if (i === TO) found.to = textAt(bytes, at, end)
+    else if (i === CORRELATION_ID) found.correlationId = textAt(bytes, at, end)
+    else if (i === CONTENT_TYPE) found.contentType = textAt(bytes, at, end)
     at = skip(bytes, at, end)
   }
   return found
-}
-
-function text(bytes: Buffer, at: number, end: number): string | undefined {
-  const found = bytesOf(bytes, at, end)
-  return found && found.length > 0 ? found.toString() : undefined
 }

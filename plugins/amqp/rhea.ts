@@ -16,6 +16,61 @@ export function accept(connection: Connection, socket: unknown): void {
   ;(connection as ServerConnection).accept(socket)
 }
 
+interface Counters {
+  next_transfer_id: number
+  next_delivery_id: number | undefined
+}
+
+interface CountedSession extends Session {
+  readonly incoming: Counters
+  readonly local: { readonly channel: number }
+  readonly remote: { readonly handles: Readonly<Record<number, CountedReceiver | undefined>> }
+}
+
+interface CountedReceiver extends Receiver {
+  credit: number
+  delivery_count: number
+}
+
+/** The number that our frames of a session bear. */
+export function channelOf(session: Session): number {
+  return (session as CountedSession).local.channel
+}
+
+/** Who receives what comes on a channel under a handle; undefined when nobody does. */
+export function receiverAt(connection: Connection, channel: number, handle: number): Receiver | undefined {
+  const { remote_channel_map: sessions } = connection as unknown as {
+    readonly remote_channel_map: Readonly<Record<number, CountedSession | undefined>>
+  }
+  const receiver = sessions[channel]?.remote.handles[handle]
+  return receiver?.is_receiver() && receiver.is_remote_open() ? receiver : undefined
+}
+
+/** How many transfers may be counted before the library must look whether the peer's window is to be moved. */
+const WINDOW_LOOK = 512
+
+/** Counts a transfer that the library does not see, so that it tells the peer the right window. */
+export function countTransfer({ session, connection }: Receiver): void {
+  const { incoming } = session as CountedSession
+  incoming.next_transfer_id++
+  if (incoming.next_transfer_id % WINDOW_LOOK === 0) register(connection)
+}
+
+/** Counts a delivery that begins; false when its number or the credit is wrong. */
+export function countDelivery(receiver: Receiver, id: number): boolean {
+  const counted = receiver as CountedReceiver
+  const { incoming } = receiver.session as CountedSession
+  if (counted.credit <= 0 || id < 0 || id !== (incoming.next_delivery_id ?? id)) return false
+  incoming.next_delivery_id = (id + 1) >>> 0
+  counted.credit--
+  counted.delivery_count++
+  return true
+}
+
+function register(connection: Connection): void {
+  ;(connection as unknown as { _register(): void })._register()
+}
+
 /**
  * Writes what is to be written now. The library puts outcomes of neighbouring deliveries into one frame with the first
  * one's state, also when the second is another: different outcomes must be written apart.

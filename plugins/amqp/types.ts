@@ -89,13 +89,30 @@ export function descriptorOf(buffer: Buffer, at: number, end: number): number {
   return -1
 }
 
+/** Where the bytes of the binary, text or symbol at `at` begin; they end at `skip`. -1 when it is of another type. */
+function bytesAt(buffer: Buffer, at: number, end: number): number {
+  within(at + 1, end)
+  const kind = (buffer[at] as number) >> 4
+  return kind === 0xa ? at + 2 : kind === 0xb ? at + 5 : -1
+}
+
 /** Bytes of the binary, text or symbol at `at`; undefined when it is of another type. */
 export function bytesOf(buffer: Buffer, at: number, end: number): Buffer | undefined {
-  within(at + 1, end)
-  const code = buffer[at] as number
-  const kind = code >> 4
-  if (kind !== 0xa && kind !== 0xb) return undefined
-  const start = within(at + (kind === 0xa ? 2 : 5), end)
-  const length = kind === 0xa ? (buffer[at + 1] as number) : buffer.readUInt32BE(at + 1)
-  return buffer.subarray(start, within(start + length, end))
+  const start = bytesAt(buffer, at, end)
+  return start < 0 ? undefined : buffer.subarray(start, skip(buffer, at, end))
+}
+
+/** The text of the text, symbol or binary at `at`; undefined when it is of another type or empty. */
+export function textAt(buffer: Buffer, at: number, end: number): string | undefined {
+  const start = bytesAt(buffer, at, end)
+  const after = skip(buffer, at, end)
+  return start < 0 || start === after ? undefined : buffer.toString('utf8', start, after)
+}
+
+/** The uint at `at`: 43 is 0, 52 one byte, 70 four. */
+export function unsigned(buffer: Buffer, at: number): number {
+  if (buffer[at] === 0x43) return 0
+  if (buffer[at] === 0x52) return buffer[at + 1] as number
+  if (buffer[at] === 0x70) return buffer.readUInt32BE(at + 1)
+  throw new MalformedError('a number is missing')
 }

@@ -34,24 +34,11 @@ const ERROR = Buffer.from('error')
 
 export function createInlet(options: InletOptions): Inlet {
   const { emit, context, answered, highWater } = options
-  const { metrics, log } = context
+  const { metrics } = context
   const waiting = new Set<Peer>()
   const perPeer = options.topic.includes('{')
   let asking = false
-  let told = false
   let owed = 0
-
-  /** One for all messages: nothing can be asked for again. */
-  const settled: Settled = (error) => {
-    if (!error) return
-    metrics.count('not_durable')
-    if (!told)
-      log.error(
-        { reason: error.message },
-        'messages were taken and may not be on disk; ZeroMQ senders do not send again',
-      )
-    told = true
-  }
 
   function waitForRoom(peer: Peer): false {
     waiting.add(peer)
@@ -77,11 +64,12 @@ export function createInlet(options: InletOptions): Inlet {
     return { topic: fallback, payload: undecodable(parts.slice(start)) }
   }
 
-  function offer(peer: Peer, parts: readonly Buffer[], start: number, done: Settled): boolean {
+  /** @param done null for who expects no answer */
+  function offer(peer: Peer, parts: readonly Buffer[], start: number, done: Settled | null): boolean {
     const message = messageOf(peer, parts, start)
     const { topic, payload } = message
     if (topic.startsWith('command/') && answered(peer, topic, payload as Buffer)) {
-      done(null)
+      done?.(null)
       return true
     }
     return emit.offer(message, done) || waitForRoom(peer)
@@ -104,10 +92,10 @@ export function createInlet(options: InletOptions): Inlet {
   }
 
   return {
-    take: (peer, parts) => offer(peer, parts, 0, settled),
+    take: (peer, parts) => offer(peer, parts, 0, null),
     route(peer, parts) {
       const start = bodyStart(parts, peer.socketType === 'ROUTER')
-      return peer.socketType === 'REQ' ? ask(peer, parts, start) : offer(peer, parts, start, settled)
+      return peer.socketType === 'REQ' ? ask(peer, parts, start) : offer(peer, parts, start, null)
     },
     request: (peer, parts) => ask(peer, parts, bodyStart(parts, true)),
     get owed() {

@@ -71,7 +71,7 @@ export function batchOf(first: number, count: number, recordClass: RecordClass =
 /** Takes every message; `settle` decides when it is durable. */
 export function collectingEmit(settle: (message: Message, settled: (error: Error | null) => void) => void): Emit {
   const offer: Emit['offer'] = (message, settled) => {
-    settle(message, settled)
+    settle(message, settled ?? (() => undefined))
     return true
   }
   const emit = (message: Message) =>

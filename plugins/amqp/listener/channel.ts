@@ -1,7 +1,7 @@
 /** What the AMQP library takes for a socket: behind the guard, with its small writes put together. */
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
-import type { Guard } from './guard.ts'
+import { createGuard, type GuardOptions } from './guard.ts'
 
 /** A peer that does not read what we write is let go at this, bytes. */
 const MAX_BACKLOG = 4 * 1024 * 1024
@@ -12,18 +12,18 @@ export interface Channel extends EventEmitter {
   end(): void
   destroy(): void
   get_id_string(): string
+  /** Goes on with what the socket brings. @param rest came already */
+  begin(rest: Buffer): void
 }
 
-/**
- * @param rest came already
- * @param violated is told why the connection is ended for the peer's fault
- */
+/** @param violated is told why the connection is ended for the peer's fault */
 export function createChannel(
   socket: Socket,
-  guard: Guard,
+  options: Omit<GuardOptions, 'frames'>,
   violated: (reason: string) => void,
-): Channel & { begin(rest: Buffer): void } {
+): Channel {
   const events = new EventEmitter()
+  const guard = createGuard({ ...options, frames: (frames) => events.emit('data', frames) })
   let corked = false
   let ended = false
 
@@ -36,11 +36,10 @@ export function createChannel(
     ended = true
     events.emit('end')
   }
-  const deliver = (frames: Buffer) => events.emit('data', frames)
   const push = (chunk: Buffer) => {
     if (ended || chunk.length === 0) return
     try {
-      guard.push(chunk, deliver)
+      guard.push(chunk)
     } catch (error) {
       violated(error instanceof Error ? error.message : String(error))
       socket.destroy()

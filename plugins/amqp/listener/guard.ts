@@ -1,24 +1,24 @@
 /**
- * Stands between a socket and the AMQP library, which takes any frame size, joins any number of parts of a message and
- * believes counts. Only whole frames of allowed size whose performative is sound go through (AMQP 1.0 part 2, 2.3):
+ * Stands between a socket and the AMQP library, which takes any frame size and believes counts. Only whole frames of
+ * allowed size whose performative is sound go on (AMQP 1.0 part 2, 2.3): transfers to the lane, the rest to the library.
  *
  *     size (4) | data offset in words (1) | type (1) | channel (2) | performative | payload
  */
-import { descriptorOf, MalformedError, openList, skip } from '../types.ts'
+import { descriptorOf, MalformedError, openList, skip, unsigned } from '../types.ts'
+import { emptyTransfer, readTransfer, type Transfer } from './transfer.ts'
 
 export interface Guard {
-  /**
-   * @param deliver is given whole frames, valid during the call
-   * @throws MalformedError the connection must end
-   */
-  push(chunk: Buffer, deliver: (frames: Buffer) => void): void
+  /** @throws MalformedError the connection must end */
+  push(chunk: Buffer): void
 }
 
-export interface GuardLimits {
-  /** Bytes. */
+export interface GuardOptions {
+  /** Bytes of the longest frame. */
   readonly frame: number
-  /** Bytes of one message in all its frames. */
-  readonly message: number
+  /** Whole frames for the library, in the order in which they came; valid during the call. */
+  readonly frames: (frames: Buffer) => void
+  /** A transfer, in its place between them. The payload, `[start, end)`, is not written over later. @throws MalformedError */
+  readonly transfer: (transfer: Transfer, buffer: Buffer, start: number, end: number) => void
 }
 
 const HEADER = 8
@@ -31,15 +31,9 @@ const FIRST = 1
 const LAST = 2
 /** The library walks through all deliveries of a disposition, whether they exist or not. */
 const MAX_RANGE = 65_536
-/** Places in the list of a transfer. */
-const HANDLE = 0
-const MORE = 5
-const ABORTED = 9
-/** Messages of which only a part is there, at a time. */
-const MAX_PARTIAL = 8
 
-export function createGuard(limits: GuardLimits): Guard {
-  const partial = new Map<string, number>()
+export function createGuard({ frame: limit, frames, transfer }: GuardOptions): Guard {
+  const found = emptyTransfer()
   let waiting: Buffer[] = []
   let have = 0
   let need = HEADER
@@ -49,69 +43,59 @@ export function createGuard(limits: GuardLimits): Guard {
     if (buffer.length - at < HEADER) return 0
     const size = buffer.readUInt32BE(at)
     if (size === PROTOCOL) return HEADER
-    if (size < HEADER || size > limits.frame) throw new MalformedError(`a frame of ${size} bytes`)
+    if (size < HEADER || size > limit) throw new MalformedError(`a frame of ${size} bytes`)
     return size
   }
 
-  const check = (buffer: Buffer, at: number, end: number): void => {
-    if (buffer.readUInt32BE(at) === PROTOCOL) return
+  /** @returns where the payload of a transfer begins, which is in `found` then; -1 for other frames */
+  const check = (buffer: Buffer, at: number, end: number): number => {
+    if (buffer.readUInt32BE(at) === PROTOCOL) return -1
     const start = at + 4 * (buffer[at + 4] as number)
     if (start < at + HEADER || start > end) throw new MalformedError('a frame begins beyond its end')
-    if (start === end) return
+    if (start === end) return -1
     const descriptor = descriptorOf(buffer, start, end)
     if (descriptor < 0) throw new MalformedError('a performative without a number')
     const list = skip(buffer, start + 1, end)
     const payload = skip(buffer, list, end)
     if (descriptor === DISPOSITION) checkRange(buffer, list, payload)
-    if (descriptor === TRANSFER) count(buffer, buffer.readUInt16BE(at + 6), list, payload, end)
+    if (descriptor !== TRANSFER) return -1
+    readTransfer(found, buffer, buffer.readUInt16BE(at + 6), list, payload)
+    return payload
   }
 
-  const count = (buffer: Buffer, channel: number, list: number, payload: number, end: number): void => {
-    const { at: first, count: fields } = openList(buffer, list, payload)
-    let handle = ''
-    let more = false
-    for (let at = first, i = 0; i < fields; i++) {
-      const next = skip(buffer, at, payload)
-      if (i === HANDLE) handle = buffer.toString('latin1', at, next)
-      else if (i === MORE) more = isTrue(buffer, at)
-      else if (i === ABORTED && isTrue(buffer, at)) throw new MalformedError('an aborted transfer')
-      at = next
+  /** @returns how much of the buffer was whole frames */
+  const cut = (buffer: Buffer): number => {
+    let from = 0
+    let at = 0
+    for (;;) {
+      const size = sizeAt(buffer, at)
+      need = size === 0 ? HEADER : size
+      if (size === 0 || at + size > buffer.length) break
+      const payload = check(buffer, at, at + size)
+      if (payload >= 0) {
+        if (from < at) frames(buffer.subarray(from, at))
+        from = at + size
+        transfer(found, buffer, payload, from)
+      }
+      at += size
     }
-    if (end - payload > limits.message) throw new MalformedError(`a message of more than ${limits.message} bytes`)
-    if (!more && partial.size === 0) return
-    const key = `${channel}/${handle}`
-    const bytes = (partial.get(key) ?? 0) + end - payload
-    if (bytes > limits.message) throw new MalformedError(`a message of more than ${limits.message} bytes`)
-    if (more) partial.set(key, bytes)
-    else partial.delete(key)
-    if (partial.size > MAX_PARTIAL) throw new MalformedError('too many messages in parts at a time')
+    if (from < at) frames(buffer.subarray(from, at))
+    return at
   }
 
   return {
-    push(chunk, deliver) {
+    push(chunk) {
       have += chunk.length
       if (have < need) {
         waiting.push(chunk)
         return
       }
       const buffer = waiting.length === 0 ? chunk : Buffer.concat([...waiting, chunk], have)
-      let at = 0
-      for (;;) {
-        const size = sizeAt(buffer, at)
-        need = size === 0 ? HEADER : size
-        if (size === 0 || at + size > buffer.length) break
-        check(buffer, at, at + size)
-        at += size
-      }
-      if (at > 0) deliver(at === buffer.length ? buffer : buffer.subarray(0, at))
+      const at = cut(buffer)
       have = buffer.length - at
       waiting = have === 0 ? [] : [buffer.subarray(at)]
     },
   }
-}
-
-function isTrue(buffer: Buffer, at: number): boolean {
-  return buffer[at] === 0x41 || (buffer[at] === 0x56 && buffer[at + 1] === 1)
 }
 
 function checkRange(buffer: Buffer, list: number, end: number): void {
@@ -127,12 +111,4 @@ function checkRange(buffer: Buffer, list: number, end: number): void {
     at = next
   }
   if (last - first > MAX_RANGE) throw new MalformedError('a disposition of too many deliveries')
-}
-
-/** A uint: 43 is 0, 52 one byte, 70 four. */
-function unsigned(buffer: Buffer, at: number): number {
-  if (buffer[at] === 0x43) return 0
-  if (buffer[at] === 0x52) return buffer[at + 1] as number
-  if (buffer[at] === 0x70) return buffer.readUInt32BE(at + 1)
-  throw new MalformedError('a number is missing')
 }

@@ -3,17 +3,22 @@
  * when a message has become durable, so that nothing is under way beyond `credit`. When the journal has no room,
  * nothing is read from any socket.
  */
-import type { Connection, Delivery, EventContext, Receiver } from 'rhea'
+import type { Receiver } from 'rhea'
 import type { Emit, Message, PluginContext } from '../../../gateway/plugin.ts'
 import type { ListenConfig } from '../config.ts'
 import { type Arrival, readMessage } from '../message.ts'
-import { addressOf, arrivalOf, flush, limitMessages, terminus } from '../rhea.ts'
+import { addressOf, limitMessages, terminus } from '../rhea.ts'
 import type { CommandLinks } from './commands.ts'
+import type { Take } from './lane.ts'
+import { Line } from './line.ts'
+import type { Outcomes } from './outcomes.ts'
 import type { Identity, Users } from './users.ts'
 
 export interface Intake {
   /** Serves a link on which the peer sends. */
-  attach(receiver: Receiver, identity: Identity): void
+  attach(receiver: Receiver, identity: Identity, outcomes: Outcomes): void
+  /** Of attached links. */
+  readonly take: Take
   /** Resolves when nothing is under way, at the latest after `ms`. */
   settled(ms: number): Promise<void>
   end(): void
@@ -32,16 +37,22 @@ export interface IntakeParts {
 
 interface Link {
   readonly receiver: Receiver
-  readonly connection: Connection
   readonly identity: Identity
+  readonly outcomes: Outcomes
   /** Topic of messages that name none. */
   readonly address: string | undefined
   /** Credit to be given back. */
   owed: number
 }
 
-interface Held {
+/** One message, as long as its outcome is open. A peer that sent it settled wants to hear of none. */
+interface Delivery {
   readonly link: Link
+  readonly id: number
+  readonly settled: boolean
+}
+
+interface Held {
   readonly delivery: Delivery
   readonly message: Message
 }
@@ -51,8 +62,9 @@ const ACKNOWLEDGEMENT = /^command\/([^/]+)\/[^/]+\/ack$/
 export function createIntake(parts: IntakeParts): Intake {
   const { config, context, emit, users, commands } = parts
   const refill = Math.max(1, config.credit >> 2)
+  const links = new WeakMap<Receiver, Link>()
   const held: Held[] = []
-  let underWay = 0
+  const underWay = new Line<Delivery>()
   let ended = false
   let idle: (() => void) | undefined
 
@@ -63,31 +75,36 @@ export function createIntake(parts: IntakeParts): Intake {
     link.owed = 0
   }
 
-  const accept = (link: Link, delivery: Delivery) => {
+  const settle = ({ link, id, settled }: Delivery, tell: (outcomes: Outcomes, id: number) => void) => {
     if (!link.receiver.is_open()) return
-    delivery.accept()
+    if (!settled) tell(link.outcomes, id)
     grant(link)
   }
 
-  const refuse = (link: Link, delivery: Delivery, condition: string | undefined, description: string) => {
-    context.metrics.count(condition === undefined ? 'released' : 'rejected')
-    if (!link.receiver.is_open()) return
-    flush(link.connection)
-    if (condition === undefined) delivery.release()
-    else delivery.reject({ condition, description })
-    flush(link.connection)
-    grant(link)
+  const accept = (delivery: Delivery) => settle(delivery, accepted)
+
+  const release = (delivery: Delivery) => {
+    context.metrics.count('released')
+    settle(delivery, released)
   }
 
-  const offer = (link: Link, delivery: Delivery, message: Message): boolean => {
-    underWay++
-    const taken = emit.offer(message, (error) => {
-      underWay--
-      if (error) refuse(link, delivery, undefined, error.message)
-      else accept(link, delivery)
-      if (underWay === 0) idle?.()
-    })
-    if (!taken) underWay--
+  const reject = (delivery: Delivery, condition: string, description: string) => {
+    context.metrics.count('rejected')
+    settle(delivery, (outcomes, id) => outcomes.reject(id, condition, description))
+  }
+
+  /** One for all: they become durable in the order in which they were offered. */
+  const durable = (error: Error | null) => {
+    const delivery = underWay.shift()
+    if (error) release(delivery)
+    else accept(delivery)
+    if (underWay.size === 0) idle?.()
+  }
+
+  const offer = (delivery: Delivery, message: Message): boolean => {
+    underWay.push(delivery)
+    const taken = emit.offer(message, durable)
+    if (!taken) underWay.pop()
     return taken
   }
 
@@ -96,8 +113,8 @@ export function createIntake(parts: IntakeParts): Intake {
     while (held.length > 0 && !ended) {
       await emit.room()
       let taken = 0
-      for (const { link, delivery, message } of held) {
-        if (ended || !offer(link, delivery, message)) break
+      for (const { delivery, message } of held) {
+        if (ended || !offer(delivery, message)) break
         taken++
       }
       held.splice(0, taken)
@@ -105,66 +122,79 @@ export function createIntake(parts: IntakeParts): Intake {
     parts.resume()
   }
 
-  const take = (link: Link, context: EventContext) => {
-    const arrival = arrivalOf(context)
-    if (!arrival) return
-    const { delivery, bytes } = arrival
-    const read = readMessage(bytes)
-    const topic = topicOf(read, link)
-    if (topic === undefined) refuse(link, delivery, 'amqp:invalid-field', 'neither target nor `to` is a topic')
-    else if (read.body === undefined)
-      refuse(link, delivery, 'amqp:not-implemented', 'a body is data, or a value of binary or text')
-    else if (topic.startsWith('command/')) answered(link, delivery, topic, read, read.body)
-    else if (!users.mayPublish(link.identity, topic))
-      refuse(link, delivery, 'amqp:unauthorized-access', `${link.identity} may not send to ${topic}`)
-    else telemetry(link, delivery, topic, read, read.body)
-  }
-
-  const telemetry = (link: Link, delivery: Delivery, topic: string, { contentType }: Arrival, payload: Buffer) => {
-    const message = contentType === undefined ? { topic, payload } : { topic, payload, contentType }
-    if (held.length > 0) held.push({ link, delivery, message })
-    else if (!offer(link, delivery, message)) {
-      held.push({ link, delivery, message })
+  const telemetry = (delivery: Delivery, message: Message) => {
+    if (held.length > 0) held.push({ delivery, message })
+    else if (!offer(delivery, message)) {
+      held.push({ delivery, message })
       drain()
     }
   }
 
-  const answered = (link: Link, delivery: Delivery, topic: string, { correlationId }: Arrival, body: Buffer) => {
+  const answered = (delivery: Delivery, topic: string, { correlationId }: Arrival, body: Buffer) => {
+    const { identity } = delivery.link
     const device = ACKNOWLEDGEMENT.exec(topic)?.[1]
-    if (device === undefined) refuse(link, delivery, 'amqp:not-found', `${topic} takes no messages`)
-    else if (!users.mayBeCommanded(link.identity, device))
-      refuse(link, delivery, 'amqp:unauthorized-access', `${link.identity} may not answer for ${device}`)
+    if (device === undefined) reject(delivery, 'amqp:not-found', `${topic} takes no messages`)
+    else if (!users.mayBeCommanded(identity, device))
+      reject(delivery, 'amqp:unauthorized-access', `${identity} may not answer for ${device}`)
     else if (!commands.answer(device, correlationId, body))
-      refuse(link, delivery, 'amqp:decode-error', 'an answer is {"id","ok","result"?}')
-    else accept(link, delivery)
+      reject(delivery, 'amqp:decode-error', 'an answer is {"id","ok","result"?}')
+    else accept(delivery)
   }
 
   return {
-    attach(receiver, identity) {
-      const { connection } = receiver
+    attach(receiver, identity, outcomes) {
       const address = addressOf(receiver.target)
       const source = addressOf(receiver.source)
-      const link: Link = { receiver, connection, identity, address, owed: 0 }
+      links.set(receiver, { receiver, identity, outcomes, address, owed: 0 })
       receiver.set_target(terminus(address))
       receiver.set_source(terminus(source))
       limitMessages(receiver, config.maxMessage)
-      receiver.on('message', (event: EventContext) => take(link, event))
       receiver.add_credit(config.credit)
     },
+
+    take(receiver, id, settled, bytes, start, end) {
+      const link = links.get(receiver)
+      if (!link || ended) return
+      const delivery = { link, id, settled }
+      const read = readMessage(bytes, start, end)
+      const { body, contentType } = read
+      const topic = topicOf(read, link)
+      if (topic === undefined) reject(delivery, 'amqp:invalid-field', 'neither target nor `to` is a topic')
+      else if (body === undefined)
+        reject(delivery, 'amqp:not-implemented', 'a body is data, or a value of binary or text')
+      else if (topic.startsWith('command/')) answered(delivery, topic, read, body)
+      else if (!users.mayPublish(link.identity, topic))
+        reject(delivery, 'amqp:unauthorized-access', `${link.identity} may not send to ${topic}`)
+      else
+        telemetry(
+          delivery,
+          contentType === undefined ? { topic, payload: body } : { topic, payload: body, contentType },
+        )
+    },
+
     settled: (ms) =>
       new Promise((resolve) => {
-        if (underWay === 0) return resolve()
+        if (underWay.size === 0) return resolve()
         const timer = context.clock.after(ms, resolve)
         idle = () => {
           timer.cancel()
           resolve()
         }
       }),
+
     end() {
       ended = true
       held.length = 0
     },
   }
+}
+
+function accepted(outcomes: Outcomes, id: number): void {
+  outcomes.accept(id)
+}
+
+function released(outcomes: Outcomes, id: number): void {
+  outcomes.release(id)
 }
 
 /** `to` names a topic per message; the target names one for all. */

@@ -148,6 +148,34 @@ describe('amqp listener and hostile peers', () => {
     assert.equal(counts.get('violations'), 1)
   })
 
+  it('puts a message in parts together, and hangs up on one that is cut short', async (t) => {
+    const { port, to, counts } = await listening(t)
+    const peer = await dial(t, port)
+    const [head, tail] = [DATA.subarray(0, 3), DATA.subarray(3)]
+    // Only the first frame of a delivery must say which it is.
+    const last = frame(0x14, 1, [0x43], tail)
+    peer.socket.write(Buffer.concat([ATTACHED, transfer(0, true, head), last, transfer(1, true, head)]))
+    await within(3000, 'arriving', to.count(1))
+    assert.equal(to.taken[0]?.text, '1')
+    peer.socket.write(transfer(2, false, DATA))
+    await peer.ended
+    assert.equal(counts.get('violations'), 1)
+  })
+
+  it('hangs up on a transfer on no link, out of turn, or aborted', async (t) => {
+    const { port } = await listening(t)
+    const aborted = frame(0x14, 10, [0x43, 0x43, 0xa0, 1, 0, 0x43, 0x42, 0x42, 0x40, 0x40, 0x40, 0x41], DATA)
+    for (const wrong of [
+      Buffer.concat([AMQP_HEADER, OPEN, BEGIN, transfer(0, false, DATA)]),
+      Buffer.concat([ATTACHED, transfer(0, false, DATA), transfer(5, false, DATA)]),
+      Buffer.concat([ATTACHED, aborted]),
+    ]) {
+      const peer = await dial(t, port)
+      peer.socket.write(wrong)
+      await peer.ended
+    }
+  })
+
   it('hangs up on who sends without credit', async (t) => {
     const { port, to, counts } = await listening(t, { credit: 3 })
     to.automatic = false
@@ -211,21 +239,31 @@ describe('amqp listener and hostile peers', () => {
 })
 
 describe('amqp guard', () => {
-  const limits = { frame: 1024, message: 2048 }
-
-  const through = (chunks: readonly Buffer[]): Buffer => {
-    const guard = createGuard(limits)
-    const out: Buffer[] = []
-    for (const chunk of chunks) guard.push(chunk, (frames) => out.push(Buffer.from(frames)))
-    return Buffer.concat(out)
+  /** Bytes for the library as they come, each transfer in its place as a line. */
+  const through = (chunks: readonly Buffer[]): string => {
+    let out = ''
+    const guard = createGuard({
+      frame: 1024,
+      frames: (frames) => {
+        out += frames.toString('hex')
+      },
+      transfer: ({ channel, handle, id, settled, more }, buffer, start, end) => {
+        out += `\n${channel} ${handle} ${id} ${settled} ${more} ${buffer.toString('hex', start, end)}\n`
+      },
+    })
+    for (const chunk of chunks) guard.push(chunk)
+    return out
   }
 
   it('lets whole frames through, however they are cut', () => {
-    const bytes = Buffer.concat([ATTACHED, transfer(0, true, DATA), transfer(0, false, DATA), frame(0x13, 0, [])])
+    const flow = frame(0x13, 0, [])
+    const bytes = Buffer.concat([ATTACHED, transfer(0, true, DATA), transfer(7, false, DATA), flow])
+    const transfers = `\n0 0 0 false true ${DATA.toString('hex')}\n\n0 0 7 false false ${DATA.toString('hex')}\n`
+    const whole = `${ATTACHED.toString('hex')}${transfers}${flow.toString('hex')}`
     for (let cut = 0; cut <= bytes.length; cut++)
-      assert.deepEqual(through([bytes.subarray(0, cut), bytes.subarray(cut)]), bytes)
-    assert.deepEqual(through(Array.from(bytes, (byte) => Buffer.from([byte]))), bytes)
-    assert.equal(through([bytes.subarray(0, bytes.length - 1)]).length, bytes.length - frame(0x13, 0, []).length)
+      assert.equal(through([bytes.subarray(0, cut), bytes.subarray(cut)]), whole)
+    assert.equal(through(Array.from(bytes, (byte) => Buffer.from([byte]))), whole)
+    assert.equal(through([bytes.subarray(0, bytes.length - 1)]), whole.slice(0, -flow.toString('hex').length))
   })
 
   it('refuses what would cost more than its bytes', () => {
@@ -252,6 +290,7 @@ describe('amqp guard', () => {
       DATA,
     ])
     assert.deepEqual(readMessage(message), {
+      messageId: undefined,
       to: 'a/topic',
       correlationId: undefined,
       contentType: undefined,
