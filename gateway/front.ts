@@ -1,6 +1,7 @@
 /** The config in the words of the broker and the HTTP server, and where they listen. */
 import { readFile } from 'node:fs/promises'
 import type { BrokerOptions, TelemetryIntake } from './broker/options.ts'
+import { forgotten, markOf, STAGE as RECEIPTS, type ReceiptFact, type Receipts, released } from './broker/receipts.ts'
 import type { Clock } from './clock.ts'
 import { formatAddress } from './config/address.ts'
 import type { Loaded } from './config/load.ts'
@@ -76,15 +77,35 @@ async function readToken(path: string): Promise<string> {
 }
 
 /** The broker's lane into the journal. */
-export function laneOf(intake: Intake, source: SourceState, journal: Journal, clock: Clock): TelemetryIntake<Origin> {
+export function laneOf(
+  intake: Intake,
+  source: SourceState,
+  journal: Journal,
+  clock: Clock,
+  receipts: Receipts,
+): TelemetryIntake<Origin> {
   const written = source.durability === 'interval'
+  const note = (fact: ReceiptFact) => (intake.control({ type: 'fact', stage: RECEIPTS, fact }) ? journal.last : -1)
+  /** Clients whose receipts are to be forgotten once there is room. */
+  const forgetting = new Set<string>()
+  intake.onRoom(() => {
+    for (const client of forgetting) if (note(forgotten(client)) >= 0) forgetting.delete(client)
+  })
   return {
     route(topic) {
       const origin = intake.origin(topic)
       return origin.route === null ? null : origin
     },
-    take: (origin, chunk, start, end, qos, contentType) =>
-      intake.take(source, origin, chunk, start, end, contentType, clock.now(), qos > 0),
+    take: (origin, chunk, start, end, qos, contentType, sender) =>
+      intake.take(source, origin, chunk, start, end, contentType, clock.now(), qos > 0, sender && markOf(sender)),
+    receivedFrom: (client) => receipts.of(client),
+    release: (client, id) => (source.durability === 'none' ? 0 : note(released({ client, id }))),
+    forget(client) {
+      if (receipts.of(client).length === 0) return 0
+      const entry = note(forgotten(client))
+      if (entry < 0) forgetting.add(client)
+      return Math.max(0, entry)
+    },
     get durable() {
       return written ? journal.written : journal.durable
     },

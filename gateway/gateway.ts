@@ -120,8 +120,12 @@ async function build(parts: GatewayParts, storage: Storage, undo: Undo): Promise
   })
   const configuring = createConfiguring({ running, source: parts.source, reload })
   const api = viewOf(parts, { storage, running, stages, pipeline, sources, entrance, time, httpSource, configuring })
-  const lane = laneOf(entrance.intake, mqttSource, storage.journal, clock)
-  const broker = createBroker(mqttOptions(parts.loaded, stages), lane, { clock, log: log.child({ stage: 'broker' }) })
+  const lane = laneOf(entrance.intake, mqttSource, storage.journal, clock, stages.receipts)
+  const broker = createBroker(mqttOptions(parts.loaded, stages), lane, {
+    clock,
+    log: log.child({ stage: 'broker' }),
+    sessions: storage.sessions,
+  })
   running.broker = broker
   pipeline.onFlow(() => broker.forgetRoutes())
   undo.push(() => broker.close())

@@ -45,6 +45,8 @@ export interface Watcher {
   reading?(reading: Reading, entry: number, live: boolean): void
   result?(record: WindowRecord, definition: WindowDefinition, entry: number, live: boolean): void
   tick?(now: number, entry: number, live: boolean): void
+  /** A message had this mark of its sender. */
+  marked?(mark: Buffer): void
   /** A fact of `stage`, as it was journaled. */
   fact?(stage: string, fact: unknown, entry: number, live: boolean): void
 }
@@ -214,6 +216,11 @@ export class Pipeline {
       if (this.live) this.parts.onlooker.deadLetter(ledger.name, error.reason)
       return DEAD_LETTER
     }
+  }
+
+  /** The message that was processed last had a mark. */
+  marked(mark: Buffer): void {
+    for (const watcher of this.parts.watchers) watcher.marked?.(mark)
   }
 
   /** One control entry. */

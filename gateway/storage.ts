@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { blockDeviceOf } from './block-device.ts'
+import { SessionLog } from './broker/kept/session-log.ts'
 import { openChanges } from './changes.ts'
 import { runtimeFile } from './cli/runtime.ts'
 import type { Clock, Timer } from './clock.ts'
@@ -23,6 +24,9 @@ import { createWear, type Wear } from './wear.ts'
 /** A commit interval up to this is taken as a bound: the disk is used sooner when it is idle. A longer one is a wish to spare it. */
 const EAGER_UP_TO = 100
 
+/** Sessions are told anew and what was told before is deleted, in whole segments, bytes. */
+const SESSION_SEGMENT = 1024 * 1024
+
 /** How often it is looked whether the lock is still held, ms. */
 const RETAKE = 5000
 
@@ -37,6 +41,8 @@ export interface Storage {
   readonly checkpoints: CheckpointStore
   readonly checkpoint: Checkpoint | null
   readonly settings: Settings
+  /** Sessions and retained messages of the broker. */
+  readonly sessions: SessionLog
   /** True when the last gateway on this directory was not stopped but ended. */
   readonly crashed: boolean
   /** Damage found since the last call, to be recorded as gaps. */
@@ -136,6 +142,15 @@ async function open({ config, directory, clock, log, ...parts }: StorageParts, l
     onDamage: (damage) => disk.lost(damage),
   })
   const outbox = await stored.start(journalLog.epoch, journalLog.next)
+  const sessionLog = await openLog({
+    directory: join(directory, 'sessions'),
+    files,
+    clock,
+    segmentBytes: SESSION_SEGMENT,
+    commit: { interval: commit },
+    onTrouble: (trouble) => disk.trouble('sessions', trouble),
+    onDamage: ({ file, offset, bytes }) => disk.damaged(file, `${bytes} bytes at ${offset}`),
+  })
   return {
     directory,
     journal: createJournal(journalLog, clock),
@@ -145,6 +160,7 @@ async function open({ config, directory, clock, log, ...parts }: StorageParts, l
     checkpoints,
     checkpoint,
     settings,
+    sessions: new SessionLog(sessionLog, clock, eager),
     crashed,
     takeLost: disk.takeLost,
     trouble: disk.current,
@@ -153,6 +169,7 @@ async function open({ config, directory, clock, log, ...parts }: StorageParts, l
     async close() {
       locking.cancel()
       await journalLog.close()
+      await sessionLog.close()
       await history?.close()
       await changes.close()
       await outbox.close()

@@ -1,4 +1,6 @@
 /** The stages that data walks through after the intake, built in the order of the flow and brought back from the disk. */
+
+import { STAGE as RECEIPTS, Receipts } from '../broker/receipts.ts'
 import { type Changes, createChanges } from '../changes.ts'
 import type { Clock } from '../clock.ts'
 import { type Commands, openCommands } from '../commands/open.ts'
@@ -37,6 +39,8 @@ export interface Stages {
   readonly deadLetters: DeadLetters
   readonly rules: RuleStage
   readonly commands: Commands
+  /** QoS 2 telemetry that its senders may send again. */
+  readonly receipts: Receipts
   readonly host: PluginHost
   readonly upstreams: Upstreams
   /** What people see while it happens. */
@@ -71,6 +75,7 @@ export async function buildStages({ storage, running, clock, log }: StageParts):
     described: descriptions.get,
     devices,
   })
+  const receipts = new Receipts()
   const rules = new RuleStage({
     devices,
     order: (by, order) => commands.stage.order(by, order),
@@ -96,11 +101,17 @@ export async function buildStages({ storage, running, clock, log }: StageParts):
     deadLetters: createDeadLetters(),
     rules,
     commands,
+    receipts,
     host,
     upstreams,
     live,
-    state: () => ({ [RULES]: rules.snapshot(), [COMMANDS]: commands.stage.snapshot() }),
+    state: () => ({
+      [RULES]: rules.snapshot(),
+      [COMMANDS]: commands.stage.snapshot(),
+      [RECEIPTS]: receipts.snapshot(),
+    }),
     restore(states) {
+      receipts.restore(states[RECEIPTS])
       rules.restore(states[RULES])
       commands.stage.restore(states[COMMANDS])
     },
@@ -110,7 +121,8 @@ export async function buildStages({ storage, running, clock, log }: StageParts):
 /** The newest checkpoint and the journal after it, processed as they were when they came. */
 export async function recoverFlow(parts: StageParts, stages: Stages, output: RecordOutput): Promise<Recovered> {
   const { storage, running, log } = parts
-  const { live, devices, deadLetters, rules, commands } = stages
+  const { live, devices, deadLetters, rules, commands, receipts } = stages
+  const watchers = [rules, commands.stage, receipts]
   const recovered = await recover({
     journal: storage.journal,
     checkpoint: storage.checkpoint,
@@ -120,7 +132,7 @@ export async function recoverFlow(parts: StageParts, stages: Stages, output: Rec
       shapes: createShapes(),
       deadLetters,
       output,
-      watchers: storage.history ? [storage.history, rules, commands.stage] : [rules, commands.stage],
+      watchers: storage.history ? [storage.history, ...watchers] : watchers,
       onlooker: createOnlooker(
         live,
         running.first.config.gateway.id,

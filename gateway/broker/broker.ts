@@ -20,6 +20,8 @@ import { Desk } from './desk.ts'
 import { FanOut } from './fan-out.ts'
 import { Guard } from './guard.ts'
 import { CLIENT_ALIASES, Handshake } from './handshake.ts'
+import { Promises } from './kept/promises.ts'
+import { restoreSessions } from './kept/restore.ts'
 import { Lane } from './lane.ts'
 import { type BrokerPorts, Listeners } from './listeners.ts'
 import {
@@ -35,7 +37,7 @@ import { NO_PROPERTIES } from './publication.ts'
 import { RareLog } from './rare-log.ts'
 import { Retained } from './retained.ts'
 import type { Subscriber, Will } from './session.ts'
-import { FORGETFUL } from './session-store.ts'
+import { FORGETFUL, type SessionStore } from './session-store.ts'
 import { Sessions } from './sessions.ts'
 import { Subscriptions } from './subscriptions.ts'
 import { Writes } from './writes.ts'
@@ -121,6 +123,7 @@ class EmbeddedBroker<Route> implements Broker {
   readonly #delivery: Delivery
   readonly #fanOut: FanOut
   readonly #sessions: Sessions
+  readonly #store: SessionStore
   readonly #authentication: Authentication
   readonly #guard: Guard<Route>
   readonly #lane: Lane<Route>
@@ -143,7 +146,9 @@ class EmbeddedBroker<Route> implements Broker {
     this.#authentication = new Authentication(clock, limits, undefined)
     this.#passwords = new PasswordWatch(clock, log, (users) => this.#replaceUsers(users))
     const subscriptions = this.#subscriptions
-    const store = FORGETFUL
+    const store = context.sessions ?? FORGETFUL
+    this.#store = store
+    const promises = new Promises(intake, store)
     const writes = new Writes<Subscriber>(limits)
     const slow = (line: Subscriber) => this.#slow(line)
     this.#retained = new Retained(limits, counters, clock)
@@ -159,7 +164,12 @@ class EmbeddedBroker<Route> implements Broker {
     })
     const shared = { clock, counters, limits, subscriptions, store, delivery: this.#delivery, retained: this.#retained }
     this.#fanOut = new FanOut({ ...shared, writes, slow })
-    this.#sessions = new Sessions({ ...shared, sendWill: (will) => this.#sendWill(will) })
+    this.#sessions = new Sessions({
+      ...shared,
+      sendWill: (will) => this.#sendWill(will),
+      receivedFrom: (client) => intake.receivedFrom(client),
+      forget: (client) => intake.forget(client),
+    })
     this.#guard = new Guard({
       clock,
       counters,
@@ -197,6 +207,7 @@ class EmbeddedBroker<Route> implements Broker {
       log,
       options: () => this.#options,
       find: (client) => this.#clients.get(client),
+      whenKept: (entry, session, callback) => promises.when(entry, session ? store.flush() : 0, callback),
       welcomed: (connection) => this.#welcomed(connection),
       resumed: (connection) => this.#resumed(connection),
     })
@@ -212,6 +223,7 @@ class EmbeddedBroker<Route> implements Broker {
   async listen(): Promise<BrokerPorts> {
     refuseOpenDoor(this.#options)
     await this.#passwords.start(this.#options.passwordFile)
+    await this.#restore()
     this.#sweeper = this.#context.clock.every(SWEEP, () => this.#sweep())
     try {
       return await this.#listeners.open()
@@ -231,6 +243,7 @@ class EmbeddedBroker<Route> implements Broker {
     this.#sweeper?.cancel()
     this.#passwords.stop()
     await this.#guard.drained(LAST_BYTES)
+    this.#store.flush()
   }
 
   async publish(
@@ -345,6 +358,15 @@ class EmbeddedBroker<Route> implements Broker {
   #sweep(): void {
     this.#guard.sweep()
     this.#sessions.sweep()
+    this.#store.sweep()
+  }
+
+  async #restore(): Promise<void> {
+    const { sessions: log, clock } = this.#context
+    if (!log) return
+    const [sessions, subscriptions, retained] = [this.#sessions, this.#subscriptions, this.#retained]
+    const skipped = await restoreSessions(log, { sessions, subscriptions, retained, clock })
+    if (skipped > 0) this.#context.log.error({ skipped }, 'records of sessions make no sense and are left out')
   }
 
   #welcomed(connection: Connection<Route>): void {

@@ -90,6 +90,8 @@ export class Connection<Route> implements Acknowledged, Subscriber {
   /** Answers of the ACL per topic; null: everything is allowed. */
   verdicts: Map<TopicEntry<Route>, boolean> | null = null
   unacknowledged = 0
+  /** What its unacknowledged messages wait for: the journal, or the log of sessions. */
+  waitsForJournal = true
   acks: Buffer | null = null
   ackLength = 0
   /** Messages for this subscriber, written at the end of a chunk. */
@@ -126,8 +128,8 @@ export class Connection<Route> implements Acknowledged, Subscriber {
   }
 
   received(id: number): void {
-    const { session } = this
-    if (session?.received?.has(id)) session.received.set(id, null)
+    const receipt = this.session?.received?.get(id)
+    if (receipt) receipt.waiting = null
   }
 
   /** What this connection may do from now on. */

@@ -64,10 +64,19 @@ export class Delivery {
     if (interest === null) return 0
     const { targets, shares, local } = interest
     const encoded: Encoded = { before5: null, since5: null }
-    for (let i = 0; i < targets.length; i++) this.#toTarget(publication, targets[i] as Target, encoded)
+    for (let i = 0; i < targets.length; i++) this.toTarget(publication, targets[i] as Target, encoded)
     for (let i = 0; i < shares.length; i++) this.#toShare(publication, shares[i] as Share)
     if (local) this.#parts.subscriptions.emitLocal(publication)
     return targets.length + shares.length + (local ? 1 : 0)
+  }
+
+  toTarget(publication: Publication, target: Target, encoded: Encoded | null = null): void {
+    const { session, subscriptions } = target
+    // MQTT-3.8.3-3
+    if (publication.clientId === session.client && subscriptions.some(({ noLocal }) => noLocal)) {
+      const others = subscriptions.filter(({ noLocal }) => !noLocal)
+      if (others.length > 0) this.#toSession(publication, targetOf(session, others), null)
+    } else this.#toSession(publication, target, encoded)
   }
 
   /** What is retained, for a new subscription. */
@@ -89,19 +98,15 @@ export class Delivery {
   settle(session: Session, id: number): void {
     this.#progress(session)
     const { outgoing } = session
-    const before = outgoing?.bytes ?? 0
-    if (!outgoing?.settle(id)) return
-    this.#queued += outgoing.bytes - before
-    this.#parts.store.settled(session, id)
-    this.pump(session)
+    if (outgoing && this.#done(session, outgoing, id)) this.pump(session)
   }
 
   /** PUBREC: the subscriber has a QoS 2 message. False: we know of none (MQTT-4.3.3-4). */
   release(session: Session, id: number): boolean {
     this.#progress(session)
-    if (!session.outgoing?.release(id)) return false
-    this.#parts.store.released(session, id)
-    return true
+    const released = session.outgoing?.release(id)
+    if (released) this.#parts.store.released(session, released)
+    return released !== undefined
   }
 
   /** The session is gone, and its queue with it. */
@@ -114,15 +119,6 @@ export class Delivery {
   /** Messages that a session had before a restart. */
   restored(session: Session): void {
     this.#queued += session.outgoing?.bytes ?? 0
-  }
-
-  #toTarget(publication: Publication, target: Target, encoded: Encoded): void {
-    const { session, subscriptions } = target
-    // MQTT-3.8.3-3
-    if (publication.clientId === session.client && subscriptions.some(({ noLocal }) => noLocal)) {
-      const others = subscriptions.filter(({ noLocal }) => !noLocal)
-      if (others.length > 0) this.#toSession(publication, targetOf(session, others), null)
-    } else this.#toSession(publication, target, encoded)
   }
 
   #toSession(publication: Publication, target: Target, encoded: Encoded | null): void {
@@ -192,7 +188,7 @@ export class Delivery {
       this.#parts.counters.drop('session_full')
       return
     }
-    this.#parts.store.queued(session, queued)
+    if (session.expiry > 0) this.#parts.store.queued(session, queued)
     this.#queued += outgoing.bytes - before
     this.#bound(session, outgoing)
   }
@@ -212,7 +208,7 @@ export class Delivery {
       if (!dropped) return
       this.#queued += outgoing.bytes - before
       this.#parts.counters.drop('session_full')
-      this.#parts.store.settled(session, dropped.id)
+      this.#parts.store.settled(session, dropped)
     }
   }
 
@@ -239,10 +235,16 @@ export class Delivery {
       if (this.#write(line, packet, publication.topic)) return
     } else this.#parts.counters.drop('expired')
     // MQTT-3.3.2-5; MQTT-3.1.2-25: as if it had been delivered.
+    this.#done(session, outgoing, id)
+  }
+
+  #done(session: Session, outgoing: OutgoingQueue, id: number): boolean {
     const before = outgoing.bytes
-    outgoing.settle(id)
+    const settled = outgoing.settle(id)
+    if (!settled) return false
     this.#queued += outgoing.bytes - before
-    this.#parts.store.settled(session, id)
+    this.#parts.store.settled(session, settled)
+    return true
   }
 
   #pumpQueue(session: Session, line: Subscriber): void {

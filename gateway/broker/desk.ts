@@ -45,23 +45,22 @@ export class Desk<Route> {
     this.#parts = parts
   }
 
-  /** @throws MqttError */
-  packet(connection: Connection<Route>, type: number, reader: PacketReader): void {
+  /** False: there is no room for it now, it comes again. @throws MqttError */
+  packet(connection: Connection<Route>, type: number, reader: PacketReader): boolean {
     const { session, version } = connection
-    if (!session) return
+    if (!session) return true
     switch (type) {
       case SUBSCRIBE:
         this.#subscribe(connection, session, reader)
-        return
+        return true
       case UNSUBSCRIBE:
         this.#unsubscribe(connection, session, reader)
-        return
+        return true
       case PUBACK:
       case PUBREC:
       case PUBREL:
       case PUBCOMP:
-        this.#acknowledge(connection, session, type, parseAcknowledgement(reader, version))
-        return
+        return this.#acknowledge(connection, session, type, parseAcknowledgement(reader, version))
       default:
         // AUTH, since MQTT 5: nobody has logged in that way (MQTT-4.12.0-6).
         throw version === 5 ? protocolError('AUTH without an authentication method') : malformed(`packet type ${type}`)
@@ -140,12 +139,18 @@ export class Desk<Route> {
     connection.write(encodeUnsuback(connection.version, id, codes))
   }
 
-  #acknowledge(connection: Connection<Route>, session: Session, type: number, acknowledgement: Acknowledgement): void {
+  #acknowledge(
+    connection: Connection<Route>,
+    session: Session,
+    type: number,
+    acknowledgement: Acknowledgement,
+  ): boolean {
     const { id, reason } = acknowledgement
     const { delivery, lane } = this.#parts
-    if (type === PUBREL) lane.release(connection, session, id)
-    else if (type === PUBREC && reason < 0x80) this.#received(connection, session, id)
+    if (type === PUBREL) return lane.release(connection, session, id)
+    if (type === PUBREC && reason < 0x80) this.#received(connection, session, id)
     else delivery.settle(session, id)
+    return true
   }
 
   /** MQTT-4.3.3-4, and section 3.6.2.1 when we know of no such message. */

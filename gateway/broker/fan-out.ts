@@ -64,10 +64,14 @@ export class FanOut {
     const { writes, counters } = this.#parts
     const { bytes, at, topicEnd, start, end } = packet
     const { targets } = interest
+    let publication: Publication | null = null
     for (let i = 0; i < targets.length; i++) {
       const { line } = (targets[i] as Target).session
       if (!line?.ready) continue
-      if (writes.isFull(line)) this.#parts.slow(line)
+      if (line.aliases !== null) {
+        publication ??= this.#publicationOf(clientId, topic, packet, false)
+        this.#parts.delivery.toTarget(publication, targets[i] as Target)
+      } else if (writes.isFull(line)) this.#parts.slow(line)
       else if (writes.copy(line, bytes, at, topicEnd, start, end)) counters.messagesOut++
       else counters.drop('larger_than_client_takes')
     }

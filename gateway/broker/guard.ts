@@ -47,8 +47,8 @@ interface GuardParts<Route> {
   readonly lane: () => Lane<Route>
   /** A CONNECT has come. */
   connect(connection: Connection<Route>, connect: Connect): void
-  /** Another packet but PUBLISH, PINGREQ and DISCONNECT. @throws MqttError */
-  packet(connection: Connection<Route>, type: number, reader: PacketReader): void
+  /** Another packet but PUBLISH, PINGREQ and DISCONNECT; false: not now, it comes again. @throws MqttError */
+  packet(connection: Connection<Route>, type: number, reader: PacketReader): boolean
   /** @throws MqttError */
   disconnect(connection: Connection<Route>, reader: PacketReader): void
   /** The connection has ended, whatever may still flow out. */
@@ -317,8 +317,7 @@ export class Guard<Route> {
         this.#parts.disconnect(connection, reader)
         return LEAVE
       }
-      this.#parts.packet(connection, type, reader)
-      return TAKEN
+      return this.#parts.packet(connection, type, reader) ? TAKEN : HOLD
     } catch (error) {
       if (!(error instanceof MqttError)) throw error
       this.broken(connection, error)

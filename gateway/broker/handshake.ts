@@ -29,6 +29,8 @@ interface HandshakeParts<Route> {
   readonly limits: BrokerLimits
   options(): BrokerOptions
   find(client: string): Connection<Route> | undefined
+  /** Calls back when the journal has `entry`, and `session`: when what was recorded of sessions is durable; at once if they do. */
+  whenKept(entry: number, session: boolean, callback: () => void): void
   /** The client is in, and is not read yet. */
   welcomed(connection: Connection<Route>): void
   /** It is read, and may be sent what waits for it. */
@@ -96,22 +98,25 @@ export class Handshake<Route> {
     connection.receiveMaximum = connect.receiveMaximum
     connection.maximumPacket = connect.maximumPacket
     if (connect.aliasMaximum > 0) connection.aliases = new Aliases(Math.min(connect.aliasMaximum, MOST_ALIASES))
-    const { session, present } = sessions.open(client, { ...connect, sessionExpiry }, connection)
+    const { session, present, entry } = sessions.open(client, { ...connect, sessionExpiry }, connection)
     connection.session = session
-    connection.write(
-      encodeWelcome(connect.version, {
-        sessionPresent: present,
-        assigned: connect.client === '' ? client : undefined,
-        sessionExpiry: sessionExpiry === connect.sessionExpiry ? undefined : sessionExpiry,
-        keepalive: keepalive === connect.keepalive ? undefined : keepalive,
-        receiveMaximum: limits.receiveMaximum,
-        maximumPacket: limits.packet,
-        aliasMaximum: CLIENT_ALIASES,
-      }),
-    )
+    const welcome = {
+      sessionPresent: present,
+      assigned: connect.client === '' ? client : undefined,
+      sessionExpiry: sessionExpiry === connect.sessionExpiry ? undefined : sessionExpiry,
+      keepalive: keepalive === connect.keepalive ? undefined : keepalive,
+      receiveMaximum: limits.receiveMaximum,
+      maximumPacket: limits.packet,
+      aliasMaximum: CLIENT_ALIASES,
+    }
     this.#parts.welcomed(connection)
-    guard.ready(connection)
-    this.#parts.resumed(connection)
+    // A session that is to outlive its connection is one that a crash does not take away.
+    this.#parts.whenKept(entry, !present && sessionExpiry > 0, () => {
+      if (connection.state !== HANDSHAKE) return
+      connection.write(encodeWelcome(connect.version, welcome))
+      guard.ready(connection)
+      this.#parts.resumed(connection)
+    })
   }
 
   #refuse(connection: Connection<Route>, connect: Connect, reason: string, code: number): void {

@@ -28,6 +28,7 @@ import {
   UNKNOWN_ID,
 } from './reasons.ts'
 import type { Session, Subscriber } from './session.ts'
+import type { SessionStore } from './session-store.ts'
 import type { Subscriptions } from './subscriptions.ts'
 import { isTopic, type TopicEntry, TopicTable } from './topic-table.ts'
 import type { Writes } from './writes.ts'
@@ -55,6 +56,7 @@ interface LaneParts<Route> {
   readonly host: LaneHost<Route>
   readonly subscriptions: Subscriptions
   readonly fanOut: FanOut
+  readonly store: SessionStore
   readonly writes: Writes<Subscriber>
   readonly counters: Counters
   readonly clock: Clock
@@ -73,6 +75,8 @@ export class Lane<Route> {
   readonly #counters: Counters
   readonly #topics: TopicTable<Route>
   readonly #acknowledgements = new Acknowledgements<Connection<Route>>()
+  /** Of ordinary messages: they wait for the log of sessions. */
+  readonly #kept = new Acknowledgements<Connection<Route>>()
   readonly #waitForRoom = new Set<Connection<Route>>()
   readonly #properties = new PublishProperties()
   readonly #packet: PacketBytes
@@ -89,11 +93,12 @@ export class Lane<Route> {
     this.#packet = { bytes: Buffer.alloc(0), ...none, properties: null }
     parts.intake.onDurable((durable) => this.#acknowledgements.commit(durable, (peer) => this.#acknowledged(peer)))
     parts.intake.onRoom(() => this.#room())
+    parts.store.onDurable((durable) => this.#kept.commit(durable, (peer) => this.#acknowledged(peer)))
   }
 
-  /** Acknowledgements that wait for the journal. */
+  /** Acknowledgements that wait for a disk. */
   get unacknowledged(): number {
-    return this.#acknowledgements.length
+    return this.#acknowledgements.length + this.#kept.length
   }
 
   /** The decode rules have changed: ask again for every topic. */
@@ -143,6 +148,7 @@ export class Lane<Route> {
       packet.properties = properties
       return this.#publishWide(connection, entry, packet, id)
     }
+    if (qos === 1 && this.#isOutOfTurn(connection, true)) return HOLD
     const type = properties !== null && properties.typeEnd > 0 ? this.#contentType(connection, bytes) : undefined
     const number = this.#intake.take(route, bytes, start, end, qos, type)
     if (number < 0) return this.#noRoom(connection, route, qos, end - start)
@@ -151,14 +157,30 @@ export class Lane<Route> {
     return TAKEN
   }
 
-  /** A PUBREL: the client may use the packet id again (MQTT-4.3.3-11). */
-  release(connection: Connection<Route>, session: Session, id: number): void {
-    const waiting = session.received?.get(id)
+  /** A PUBREL: the client may use the packet id again (MQTT-4.3.3-11). False: not now, it comes again. */
+  release(connection: Connection<Route>, session: Session, id: number): boolean {
+    const receipt = session.received?.get(id)
     // Before its PUBREC has gone out the release means nothing; it comes again after the PUBREC.
-    if (waiting) return
+    if (receipt?.waiting) return true
+    if (receipt === undefined) {
+      this.#acknowledge(connection, PUBCOMP, id, 0, connection.version === 5 ? UNKNOWN_ID : SUCCESS)
+      return true
+    }
+    // Free again only when that is durable too: after a crash a new message must not pass for the old one.
+    if (receipt.telemetry) {
+      const entry = this.#intake.release(session.client, id)
+      if (entry < 0) {
+        this.#waitsForRoom(connection)
+        return false
+      }
+      this.#acknowledge(connection, PUBCOMP, id, entry)
+    } else {
+      const before = this.#parts.store.newest
+      this.#parts.store.forgotten(session, id)
+      this.#acknowledgeKept(connection, PUBCOMP, id, before, SUCCESS)
+    }
     session.received?.delete(id)
-    const reason = waiting === undefined && connection.version === 5 ? UNKNOWN_ID : SUCCESS
-    this.#acknowledgements.now(connection, PUBCOMP, id, 64, reason)
+    return true
   }
 
   /** After the packets of a chunk: sends the acknowledgements that need not wait, and what subscribers get. */
@@ -185,6 +207,7 @@ export class Lane<Route> {
     const { bytes, start, end, qos, retain, properties } = packet
     const { route } = entry
     const session = connection.session as Session
+    if (qos > 0 && this.#isOutOfTurn(connection, route !== null)) return HOLD
     if (qos === 2) {
       if (this.#isDuplicate(connection, session, id)) return TAKEN
       if (this.#isTooMuch(connection, session.received?.size ?? 0)) return MALFORMED
@@ -193,15 +216,33 @@ export class Lane<Route> {
     let number = 0
     if (route !== null && !(retain && start === end)) {
       const type = properties !== null && properties.typeEnd > 0 ? this.#contentType(connection, bytes) : undefined
-      number = this.#intake.take(route, bytes, start, end, qos, type)
+      const sender = qos === 2 ? { client: session.client, id } : undefined
+      number = this.#intake.take(route, bytes, start, end, qos, type, sender)
       if (number < 0) return this.#noRoom(connection, route, qos, end - start)
     }
     this.#counters.messagesIn++
+    const newest = this.#parts.store.newest
     const matched = this.#parts.fanOut.packet(session.client, entry.topic, entry.interest, packet)
     const reason = matched === 0 && route === null && connection.version === 5 ? NO_MATCHING_SUBSCRIBERS : SUCCESS
-    if (qos === 1) this.#acknowledge(connection, PUBACK, id, number, reason)
-    if (qos === 2) this.#acknowledgeReceived(connection, session, id, number, reason)
+    if (qos === 2) {
+      session.received ??= new Map()
+      session.received.set(id, { waiting: connection, telemetry: route !== null })
+      if (route === null && session.expiry > 0) this.#parts.store.received(session, id)
+    }
+    const kind = qos === 1 ? PUBACK : PUBREC
+    if (qos > 0 && route === null) this.#acknowledgeKept(connection, kind, id, newest, reason)
+    else if (qos > 0) this.#acknowledge(connection, kind, id, number)
     return TAKEN
+  }
+
+  /**
+   * Acknowledgements of telemetry wait for the journal, others for the log of sessions; so that they go out in the order
+   * of their messages (MQTT-4.6.0-2), a connection waits for one of them at a time.
+   */
+  #isOutOfTurn(connection: Connection<Route>, telemetry: boolean): boolean {
+    if (connection.unacknowledged === 0 || connection.waitsForJournal === telemetry) return false
+    this.#parts.host.block(connection, BY_UNACKNOWLEDGED)
+    return true
   }
 
   /** The client has sent more than it was told that it may (MQTT 5 section 3.3.4). */
@@ -263,24 +304,13 @@ export class Lane<Route> {
 
   /** QoS 2: a packet id is one message until it is released (MQTT-4.3.3-10). */
   #isDuplicate(connection: Connection<Route>, session: Session, id: number): boolean {
-    const waiting = session.received?.get(id)
-    if (waiting === undefined) return false
-    if (waiting === null) this.#acknowledgements.now(connection, PUBREC, id)
+    const receipt = session.received?.get(id)
+    if (receipt === undefined) return false
+    const { waiting, telemetry } = receipt
+    if (waiting === null) this.#acknowledge(connection, PUBREC, id, 0)
     // It came over an earlier connection and is not durable yet: this one is told too.
-    else if (waiting !== connection) this.#acknowledgements.add(connection, PUBREC, id, 0)
+    else if (waiting !== connection) (telemetry ? this.#acknowledgements : this.#kept).add(connection, PUBREC, id, 0)
     return true
-  }
-
-  #acknowledgeReceived(
-    connection: Connection<Route>,
-    session: Session,
-    id: number,
-    entry: number,
-    reason: number,
-  ): void {
-    session.received ??= new Map()
-    session.received.set(id, connection)
-    this.#acknowledge(connection, PUBREC, id, entry, reason)
   }
 
   #acknowledge(connection: Connection<Route>, kind: number, id: number, entry: number, reason = SUCCESS): void {
@@ -289,15 +319,30 @@ export class Lane<Route> {
       this.#acknowledgements.now(connection, kind, id, 64, reason)
       return
     }
+    connection.waitsForJournal = true
     this.#acknowledgements.add(connection, kind, id, entry, reason)
     if (this.#isTooMuch(connection, connection.unacknowledged - 1)) return
     if (connection.unacknowledged >= this.#parts.limits.unacknowledged)
       this.#parts.host.block(connection, BY_UNACKNOWLEDGED)
   }
 
+  /** An ordinary message: when what it changed since `newest` is kept. */
+  #acknowledgeKept(connection: Connection<Route>, kind: number, id: number, newest: number, reason: number): void {
+    const { store } = this.#parts
+    const number = store.flush()
+    if (connection.unacknowledged === 0 && (number === newest || number <= store.durable)) {
+      if (kind === PUBREC) connection.received(id)
+      this.#acknowledgements.now(connection, kind, id, 64, reason)
+      return
+    }
+    connection.waitsForJournal = false
+    this.#kept.add(connection, kind, id, number === newest ? 0 : number, reason)
+  }
+
   #acknowledged(connection: Connection<Route>): void {
     if ((connection.blocked & BY_UNACKNOWLEDGED) === 0) return
-    if (connection.unacknowledged * 2 <= this.#parts.limits.unacknowledged)
+    // All of them, when it waits for the other kind of acknowledgement.
+    if (connection.unacknowledged === 0 || connection.unacknowledged * 2 <= this.#parts.limits.unacknowledged)
       this.#parts.host.unblock(connection, BY_UNACKNOWLEDGED)
   }
 
@@ -309,9 +354,13 @@ export class Lane<Route> {
       return TAKEN
     }
     if (!this.#dropping) this.#patience ??= this.#parts.clock.after(PATIENCE, () => this.#loosePatience())
+    this.#waitsForRoom(connection)
+    return HOLD
+  }
+
+  #waitsForRoom(connection: Connection<Route>): void {
     this.#waitForRoom.add(connection)
     this.#parts.host.block(connection, BY_ROOM)
-    return HOLD
   }
 
   #loosePatience(): void {

@@ -2,6 +2,7 @@
 import type { Clock } from '../clock.ts'
 import type { PluginLog } from '../plugin.ts'
 import type { AclRule } from './acl.ts'
+import type { SessionLog } from './kept/session-log.ts'
 
 /** Durations in ms, sizes in bytes. */
 export interface BrokerLimits {
@@ -94,6 +95,8 @@ export interface BrokerOptions {
 export interface BrokerContext {
   readonly clock: Clock
   readonly log: PluginLog
+  /** Where sessions are kept beyond the process; undefined: nowhere. */
+  readonly sessions?: SessionLog | undefined
 }
 
 /** Who is at the other end. */
@@ -104,18 +107,38 @@ export interface Identity {
   readonly address: string
 }
 
+/** Of a QoS 2 message: who sent it, and its packet id, by which it is known when it is sent again. */
+export interface Sender {
+  readonly client: string
+  readonly id: number
+}
+
 /** Where telemetry goes; what is not telemetry is ordinary broker traffic. */
 export interface TelemetryIntake<Route> {
   /** Called once per distinct topic. null: ordinary traffic. */
   route(topic: string): Route | null
   /**
-   * The payload is `chunk[start, end)`, valid only during the call. Returns an entry number > 0: acknowledge when
+   * The payload is `chunk[start, end)`, valid only during the call. `sender` is kept with it. Returns an entry number > 0: acknowledge when
    * `durable` has reached it; 0: taken, acknowledge now; -1: no room, not taken, stop reading until `onRoom`.
    */
-  take(route: Route, chunk: Buffer, start: number, end: number, qos: number, contentType?: string): number
+  take(
+    route: Route,
+    chunk: Buffer,
+    start: number,
+    end: number,
+    qos: number,
+    contentType?: string,
+    sender?: Sender,
+  ): number
   readonly durable: number
   onDurable(listener: (durable: number) => void): void
   onRoom(listener: () => void): void
+  /** Packet ids of QoS 2 messages that were taken from this client and not released, from before a restart too. */
+  receivedFrom(client: string): readonly number[]
+  /** The client has released a message: its id is free when `durable` has reached the entry returned; -1: no room now. */
+  release(client: string, id: number): number
+  /** The client begins anew: all its ids are free; as above, but never -1. */
+  forget(client: string): number
   /** A QoS 0 message was given up because there was no room for five seconds. */
   drop(route: Route, bytes: number): void
 }

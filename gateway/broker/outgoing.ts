@@ -87,12 +87,12 @@ export class OutgoingQueue {
     return undefined
   }
 
-  /** The subscriber has the QoS 2 message. False: there is none with this id. */
-  release(id: number): boolean {
+  /** The subscriber has the QoS 2 message. */
+  release(id: number): Outgoing | undefined {
     const outgoing = this.#inFlight.get(id)
-    if (outgoing?.qos !== 2) return false
+    if (outgoing?.qos !== 2) return undefined
     outgoing.released = true
-    return true
+    return outgoing
   }
 
   /** The subscriber is done with it. */

@@ -65,6 +65,14 @@ export interface Owed {
   readonly identifiers: readonly number[]
 }
 
+/** A QoS 2 message has come. */
+export interface Receipt {
+  /** The connection that is told when it is durable; null: it is. */
+  waiting: object | null
+  /** The journal keeps the packet id, with the message; otherwise the log of sessions does. */
+  readonly telemetry: boolean
+}
+
 export class Session {
   readonly client: string
   /** Null while the client is away. */
@@ -77,8 +85,8 @@ export class Session {
   outgoing: OutgoingQueue | null = null
   /** Retained messages, paced as the client reads. */
   owed: Owed[] = []
-  /** QoS 2 packet ids from the client; who waits for the journal, or null once it has the message. */
-  received: Map<number, object | null> | null = null
+  /** QoS 2 messages from the client that it has not released, by packet id. */
+  received: Map<number, Receipt> | null = null
   will: Will | null = null
 
   constructor(client: string) {

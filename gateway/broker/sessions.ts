@@ -19,6 +19,18 @@ interface SessionsParts {
   readonly delivery: Delivery
   readonly store: SessionStore
   sendWill(will: Will): void
+  /** Packet ids of the client's telemetry with QoS 2 that the journal knows. */
+  receivedFrom(client: string): readonly number[]
+  /** The journal is to forget them; returns the entry that says so. */
+  forget(client: string): number
+}
+
+export interface Opened {
+  readonly session: Session
+  /** It is the one that the client had. */
+  readonly present: boolean
+  /** Of the journal: the client is told when that is durable. */
+  readonly entry: number
 }
 
 export class Sessions {
@@ -46,10 +58,12 @@ export class Sessions {
   }
 
   /** The client's session, as it was left or a new one (MQTT-3.1.2-4, -5); `line` has taken it over from now on. */
-  open(client: string, connect: Connect, line: Subscriber): { session: Session; present: boolean } {
+  open(client: string, connect: Connect, line: Subscriber): Opened {
     const old = this.#all.get(client)
     if (old && connect.clean) this.#end(old)
     const kept = connect.clean ? undefined : old
+    // Ids that a crash left behind are not those of a new session.
+    const entry = kept ? 0 : this.#parts.forget(client)
     const session = kept ?? new Session(client)
     this.#away.delete(session)
     this.#all.set(client, session)
@@ -58,7 +72,7 @@ export class Sessions {
     session.line = line
     this.#setExpiry(session, connect.sessionExpiry)
     if (!kept) this.#makeRoom()
-    return { session, present: kept !== undefined }
+    return { session, present: kept !== undefined, entry }
   }
 
   /** The connection has ended; without a DISCONNECT the will follows. */
@@ -84,9 +98,16 @@ export class Sessions {
 
   /** A session as it was before a restart. */
   restore(session: Session): void {
-    this.#all.set(session.client, session)
+    const { client } = session
+    this.#all.set(client, session)
     this.#away.add(session)
     this.#persistent++
+    for (const id of this.#parts.receivedFrom(client)) {
+      session.received ??= new Map()
+      session.received.set(id, { waiting: null, telemetry: true })
+    }
+    this.#parts.delivery.restored(session)
+    this.#makeRoom()
   }
 
   /** Once a second: what has expired, and wills whose time has come. */
@@ -116,6 +137,7 @@ export class Sessions {
       this.#parts.store.ended(session)
     }
     session.expiry = 0
+    if (session.received) this.#parts.forget(session.client)
     this.#parts.subscriptions.removeAll(session)
     this.#parts.delivery.forget(session)
     if (session.will) this.#sendWill(session)

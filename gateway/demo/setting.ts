@@ -40,6 +40,7 @@ export function demoConfig({ data, mqtt, http, upstream }: Setting): string {
         where: { device: 'climate-bath' },
         when: { field: 'humidity', above: 70, hysteresis: 8 },
         severity: 'info',
+        // biome-ignore lint/suspicious/noThenProperty: the rule's word for what happens
         then: ['alert', { command: { device: 'fan-bath', command: 'power', args: { on: true } } }],
         onClear: [{ command: { device: 'fan-bath', command: 'power', args: { on: false } } }],
       },

@@ -13,6 +13,7 @@ import type { Route } from '../decode/decoder.ts'
 import {
   type Control,
   encodeControl,
+  LONGEST_TYPE,
   messageLength,
   type ShownTime,
   setDead,
@@ -107,7 +108,7 @@ export class Intake {
   }
 
   /**
-   * Takes one message; `waits` when somebody waits for it to be durable.
+   * Takes one message; `waits` when somebody waits for it to be durable; `mark` is what its sender's next try is known by.
    *
    * @returns the entry to wait for, SETTLED, or NO_ROOM
    */
@@ -120,17 +121,19 @@ export class Intake {
     contentType: string | undefined,
     received: number,
     waits: boolean,
+    mark?: Buffer,
   ): number {
     if (this.#full) return NO_ROOM
     const { journal, pipeline, time } = this.#parts
     const { synced } = time
     if (!synced) received = time.stamp(received)
+    if (contentType !== undefined && contentType.length > LONGEST_TYPE) contentType = undefined
     if (source.durability === 'none') {
       return this.#takeUnjournaled(source, origin, bytes, start, end, contentType, received, synced)
     }
     const { topicBytes } = origin
     const at = journal.reserve(
-      messageLength(topicBytes.length, end - start, contentType),
+      messageLength(topicBytes.length, end - start, contentType, mark),
       !waits || source.durability === 'interval',
     )
     if (at < 0) {
@@ -139,7 +142,7 @@ export class Intake {
     }
     const { buffer, last: entry } = journal
     const flags = synced ? 0 : UNSYNCED
-    const body = writeHead(buffer, at, flags, source.index, received, topicBytes, contentType)
+    const body = writeHead(buffer, at, flags, source.index, received, topicBytes, contentType, mark)
     bytes.copy(buffer, body, start, end)
     const { route, topic } = origin
     const readings = pipeline.message(
@@ -156,6 +159,7 @@ export class Intake {
     )
     if (readings === DEAD_LETTER) setDead(buffer, at)
     else setVerdict(buffer, at, readings)
+    if (mark !== undefined) pipeline.marked(mark)
     return entry
   }
 

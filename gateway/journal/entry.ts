@@ -6,7 +6,7 @@
  * windows, readings dropped for want of room, a command's change of state) is a control entry, written before it acts.
  *
  *   message   0      1        2        3          9             11             13        13+t
- *             kind=1 | flags  | source | received | verdict u16 | topic length | topic   | [type length u8 | type] | payload
+ *             kind=1 | flags  | source | received | verdict u16 | topic length | topic   | [length u8 | type] | [length u8 | mark] | payload
  *                      u8       u8       u48 ms     big-endian    u16 t
  *
  *   control   kind=2 | JSON
@@ -27,6 +27,8 @@ export const DEAD = 1
 export const TYPED = 2
 /** Received before the clock was known to be right. */
 export const UNSYNCED = 4
+/** Its sender's mark stands before the payload, behind the type: a message sent again is known by it. */
+export const MARKED = 8
 
 export const HEADER = 13
 const SOURCE_AT = 2
@@ -78,6 +80,7 @@ export interface MessageEntry {
   readonly verdict: number
   readonly topic: string
   readonly contentType: string | undefined
+  readonly mark: Buffer | undefined
   /** The payload is bytes[start, end). */
   readonly bytes: Buffer
   readonly start: number
@@ -91,9 +94,18 @@ export interface ControlEntry {
 
 export type Entry = MessageEntry | ControlEntry
 
+/** The longest content type that an entry can keep, characters of Latin-1; another one says nothing here. */
+export const LONGEST_TYPE = 255
+
 /** Bytes a message entry takes. */
-export function messageLength(topicBytes: number, payloadBytes: number, contentType: string | undefined): number {
-  return HEADER + topicBytes + payloadBytes + (contentType === undefined ? 0 : 1 + Buffer.byteLength(contentType))
+export function messageLength(
+  topicBytes: number,
+  payloadBytes: number,
+  contentType: string | undefined,
+  mark: Buffer | undefined,
+): number {
+  const type = contentType === undefined ? 0 : 1 + contentType.length
+  return HEADER + topicBytes + payloadBytes + type + (mark === undefined ? 0 : 1 + mark.length)
 }
 
 /**
@@ -109,11 +121,12 @@ export function writeHead(
   received: number,
   topic: Buffer,
   contentType: string | undefined,
+  mark: Buffer | undefined,
 ): number {
   const high = Math.floor(received / 0x1_0000_0000)
   const low = received >>> 0
   buffer[at] = MESSAGE
-  buffer[at + 1] = contentType === undefined ? flags : flags | TYPED
+  buffer[at + 1] = flags | (contentType === undefined ? 0 : TYPED) | (mark === undefined ? 0 : MARKED)
   buffer[at + SOURCE_AT] = source
   buffer[at + 3] = high >>> 8
   buffer[at + 4] = high
@@ -130,10 +143,15 @@ export function writeHead(
   // A loop beats Buffer.copy for the twenty bytes that a topic is.
   if (size < 48) for (let i = 0; i < size; i++) buffer[at + HEADER + i] = topic[i] as number
   else topic.copy(buffer, at + HEADER)
-  if (contentType === undefined) return end
-  const length = buffer.write(contentType, end + 1, 'latin1')
-  buffer[end] = length
-  return end + 1 + length
+  if (contentType === undefined && mark === undefined) return end
+  return writeShort(buffer, writeShort(buffer, end, contentType && Buffer.from(contentType, 'latin1')), mark)
+}
+
+/** At most 255 bytes, their number before them. Returns where they end. */
+function writeShort(buffer: Buffer, at: number, bytes: Buffer | '' | undefined): number {
+  if (bytes === undefined) return at
+  buffer[at] = bytes.length
+  return at + 1 + (bytes === '' ? 0 : bytes.copy(buffer, at + 1))
 }
 
 export function setVerdict(buffer: Buffer, at: number, readings: number): void {
@@ -161,6 +179,12 @@ export function decodeEntry(bytes: Buffer): Entry | null {
     start += 1 + (bytes[topicEnd] as number)
     contentType = bytes.toString('latin1', topicEnd + 1, start)
   }
+  let mark: Buffer | undefined
+  if (flags & MARKED) {
+    const from = start + 1
+    start = from + (bytes[start] as number)
+    mark = bytes.subarray(from, start)
+  }
   return {
     kind: MESSAGE,
     flags,
@@ -169,6 +193,7 @@ export function decodeEntry(bytes: Buffer): Entry | null {
     verdict: bytes.readUInt16BE(VERDICT_AT),
     topic: bytes.toString('utf8', HEADER, topicEnd),
     contentType,
+    mark,
     bytes,
     start,
     end: bytes.length,

@@ -36,7 +36,7 @@ function setUp() {
       connects.push(connect)
       connection.session = new Session(connect.client)
     },
-    packet: () => {},
+    packet: () => true,
     disconnect: () => {},
     closed: () => {},
   })

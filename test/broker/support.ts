@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { type Broker, type BrokerPorts, createBroker } from '../../gateway/broker/broker.ts'
-import type { BrokerOptions, TelemetryIntake } from '../../gateway/broker/options.ts'
+import type { BrokerOptions, Sender, TelemetryIntake } from '../../gateway/broker/options.ts'
 import { type Clock, systemClock } from '../../gateway/clock.ts'
 
 export interface Taken {
@@ -35,8 +35,37 @@ export class FakeIntake implements TelemetryIntake<string> {
     return topic.startsWith('telemetry/') ? topic : null
   }
 
-  take(route: string, chunk: Buffer, start: number, end: number, qos: number, contentType?: string): number {
+  /** QoS 2 messages that were not released, `client id`; tests may keep it across brokers. */
+  receipts = new Set<string>()
+
+  receivedFrom(client: string): number[] {
+    return [...this.receipts]
+      .map((each) => each.split(' '))
+      .flatMap(([name, id]) => (name === client ? Number(id) : []))
+  }
+
+  release(client: string, id: number): number {
     if (this.full) return -1
+    this.receipts.delete(`${client} ${id}`)
+    return this.instant ? 0 : ++this.#entry
+  }
+
+  forget(client: string): number {
+    for (const id of this.receivedFrom(client)) this.receipts.delete(`${client} ${id}`)
+    return 0
+  }
+
+  take(
+    route: string,
+    chunk: Buffer,
+    start: number,
+    end: number,
+    qos: number,
+    contentType?: string,
+    sender?: Sender,
+  ): number {
+    if (this.full) return -1
+    if (sender) this.receipts.add(`${sender.client} ${sender.id}`)
     this.types.push(contentType)
     this.taken.push({ topic: route, payload: chunk.toString('utf8', start, end), qos })
     this.#notify()

@@ -43,9 +43,12 @@ export class PacketReader {
     throw malformed('a length of more than four bytes')
   }
 
-  /** A view into the packet. */
+  /** Bytes with their length before them; a view into the packet. */
   binary(): Buffer {
-    const length = this.two()
+    return this.view(this.two())
+  }
+
+  view(length: number): Buffer {
     const start = this.#take(length)
     return this.bytes.subarray(start, start + length)
   }

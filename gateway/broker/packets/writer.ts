@@ -1,4 +1,4 @@
-/** Builds a packet: its parts are collected, and its length written before them. */
+/** Builds a packet, or a record of the log of sessions, from its parts. */
 
 export class PacketWriter {
   readonly #parts: Buffer[] = []
@@ -35,6 +35,10 @@ export class PacketWriter {
     this.#parts.push(part)
     this.#length += part.length
     return this
+  }
+
+  joined(): Buffer {
+    return Buffer.concat(this.#parts)
   }
 
   /** What was written, with its length in front (properties). */
