@@ -8,7 +8,7 @@ export type Range = keyof typeof RANGES
 
 const POINTS = 300
 /** News come by themselves; this is for what was missed, ms. */
-const LEAST = 5000
+const LEAST = 15_000
 
 /** The answer for the question, asked again about as often as a point is long. Undefined: not yet, or none is kept. */
 export function useHistory(question: HistoryQuestion | undefined, range: Range): HistoryAnswer | undefined {

@@ -1,6 +1,6 @@
 /** One device: what it says now, what it said, and what it was told. */
 import { useEffect, useState } from 'preact/hooks'
-import { api, type Described } from '../app/api.ts'
+import { api, type Described, type WindowPage } from '../app/api.ts'
 import { count, value } from '../app/format.ts'
 import { follow, type Point, pointsOf, type Range, useHistory } from '../app/history.ts'
 import { changed, refresh, useNews } from '../app/live.ts'
@@ -18,6 +18,10 @@ import { Loading } from '../parts/table.tsx'
 import { When } from '../parts/when.tsx'
 
 const MAX_CHARTS = 8
+/** ms */
+const RESULTS_EVERY = 5000
+
+type WindowResult = WindowPage['results'][number]
 
 function useWatched(id: string) {
   const state = useNews()
@@ -35,7 +39,7 @@ export function DevicePage({ id }: { id: string }) {
   const { devices, watched, commands } = useWatched(id)
   const { data: device, error, reload } = useLoaded(() => api.device(id), 3000, id)
   const [range, setRange] = useState<Range>('15m')
-  const window = useOwnWindow(id)
+  const window = useResults(id)
   const row = devices.get(id)
   const fields = row?.fields ?? device?.fields ?? {}
   const own = [...commands.values()].filter((command) => command.device === id)
@@ -79,11 +83,12 @@ export function DevicePage({ id }: { id: string }) {
   )
 }
 
-/** Name of a window whose results are for this device alone. */
-function useOwnWindow(id: string): string | undefined {
-  const { data } = useLoaded(() => api.windowsOf(id), 60_000, id)
-  const own = data?.results.filter(({ key }) => Object.keys(key).join() === 'device').map(({ window }) => window)
-  return data?.definitions.find(({ name }) => own?.includes(name))?.name
+/** Results of the first window that has some for this device alone, oldest first. */
+function useResults(id: string): { readonly name: string; readonly results: readonly WindowResult[] } | undefined {
+  const { data } = useLoaded(() => api.windowsOf(id), RESULTS_EVERY, id)
+  const own = data?.results.filter(({ key }) => Object.keys(key).join() === 'device') ?? []
+  const name = data?.definitions.find((one) => own.some(({ window }) => window === one.name))?.name
+  return name === undefined ? undefined : { name, results: own.filter(({ window }) => window === name).reverse() }
 }
 
 interface HeadParts {
@@ -183,14 +188,13 @@ interface FieldParts {
   readonly id: string
   readonly field: string
   readonly range: Range
-  readonly window: string | undefined
+  readonly window: ReturnType<typeof useResults>
   readonly unit: string | undefined
   readonly news: readonly { readonly time: string; readonly fields: Readonly<Record<string, unknown>> }[]
 }
 
 function FieldCard({ id, field, range, window, unit, news }: FieldParts) {
   const kept = useHistory({ device: id, field }, range)
-  const means = useHistory(window === undefined ? undefined : { device: id, field, window }, range)
   return (
     <section class="card">
       <h2>
@@ -201,7 +205,7 @@ function FieldCard({ id, field, range, window, unit, news }: FieldParts) {
         unit={unit}
         range={range}
         points={follow(pointsOf(kept), newsOf(news, field))}
-        window={window === undefined ? undefined : { name: window, points: pointsOf(means) }}
+        window={window && { name: window.name, points: meansOf(window.results, field) }}
       />
     </section>
   )
@@ -211,6 +215,15 @@ function newsOf(news: FieldParts['news'], field: string): Point[] {
   return news.flatMap(({ time, fields }) => {
     const v = Number(fields[field] ?? Number.NaN)
     return Number.isNaN(v) ? [] : [{ at: Date.parse(time) / 1000, min: v, max: v, mean: v }]
+  })
+}
+
+/** In the middle of the time that each is of. */
+function meansOf(results: readonly WindowResult[], field: string): Point[] {
+  return results.flatMap(({ start, end, fields }) => {
+    const { mean } = fields[field] ?? {}
+    if (typeof mean !== 'number') return []
+    return [{ at: (Date.parse(start) + Date.parse(end)) / 2000, min: mean, max: mean, mean }]
   })
 }
 

@@ -6,6 +6,7 @@ import type { WindowDefinition } from '../window/definition.ts'
 import { deviceOwner, seriesId, windowOwner } from './block.ts'
 import type { History } from './history.ts'
 import { type Answer, answer, type Question } from './query.ts'
+import type { RawAnswer, RawQuestion } from './raw.ts'
 import { isOfDevice } from './window-series.ts'
 
 export interface AskParts {
@@ -13,15 +14,19 @@ export interface AskParts {
   readonly windows: readonly WindowDefinition[]
   /** Unit of a device's field, if somebody said. */
   readonly unit: (device: string, field: string) => string | undefined
+  /** Readings themselves, where the journal has them; see `raw.ts`. */
+  readonly raw: (question: RawQuestion) => Promise<RawAnswer | undefined>
   /** Wall clock, ms since the epoch. */
   readonly now: number
 }
 
 const HOUR = 3_600_000
+const MINUTE = 60_000
 const OWNER_BYTES = 8
 
 /** @throws RequestError the question makes no sense, or no history is kept */
-export async function ask({ history, windows, unit, now }: AskParts, query: HistoryQuery): Promise<HistoryAnswer> {
+export async function ask(parts: AskParts, query: HistoryQuery): Promise<HistoryAnswer> {
+  const { history, windows, unit, now } = parts
   if (history === undefined)
     throw new RequestError(404, 'SLUICE_NO_HISTORY', 'this gateway keeps no history: history.maxBytes is 0')
   const to = momentOf('to', query.to, now) ?? now
@@ -29,7 +34,8 @@ export async function ask({ history, windows, unit, now }: AskParts, query: Hist
   if (from >= to) throw bad('`from` must be before `to`')
   const { device, stream, field, points } = query
   const { id, key } = seriesOf(query, windows)
-  const found = await answer(history.levels, { id, field, from, to, points } satisfies Question)
+  const raw = await rawOf(parts, query, from, to)
+  const found = await withLevels(history, { id, field, from, to, points }, raw)
   const of = device === undefined ? undefined : unit(device, field)
   return {
     ...(device === undefined ? {} : { device }),
@@ -44,6 +50,21 @@ export async function ask({ history, windows, unit, now }: AskParts, query: Hist
     stepMs: found.step,
     ...columns(found),
   }
+}
+
+/** Only where points would be shorter than the finest level's, and of a device's own readings. */
+async function rawOf(parts: AskParts, query: HistoryQuery, from: number, to: number): Promise<RawAnswer | undefined> {
+  const { device, stream, field, points, window } = query
+  if (device === undefined || window !== undefined || (to - from) / points >= MINUTE) return undefined
+  return parts.raw({ device, stream, field, from, to, points })
+}
+
+/** What the journal no longer holds comes from the levels. */
+async function withLevels(history: History, question: Question, raw: RawAnswer | undefined): Promise<Answer> {
+  if (raw === undefined) return answer(history.levels, question)
+  if (raw.since <= question.from) return raw
+  const before = await answer(history.levels, { ...question, to: raw.since })
+  return { ...raw, points: [...before.points, ...raw.points] }
 }
 
 function columns({ kind, points }: Answer) {

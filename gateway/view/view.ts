@@ -1,5 +1,6 @@
 import { commandStatus } from '../commands/open.ts'
 import { ask } from '../history/ask.ts'
+import { rawAnswer } from '../history/raw.ts'
 import type { Api, CommandStatus, DeviceStatus } from '../http/api.ts'
 import { stageNumbers } from '../numbers.ts'
 import { CLASSES } from '../record.ts'
@@ -45,6 +46,7 @@ export function createView(parts: ViewParts): Api {
           history: parts.history,
           windows: pipeline.windows.definitions,
           unit: (id, field) => descriptions.get(id)?.units[field],
+          raw: (question) => rawAnswer(parts.journal.log, pipeline.flow.decode, question),
           now: clock.now(),
         },
         query,
