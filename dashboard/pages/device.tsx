@@ -1,8 +1,7 @@
 /** One device: what it says now, what it said, and what it was told. */
 import { useEffect, useState } from 'preact/hooks'
-import { api, type Described, type WindowPage } from '../app/api.ts'
+import { api, type Described } from '../app/api.ts'
 import { count, value } from '../app/format.ts'
-import { follow, type Point, pointsOf, type Range, useHistory } from '../app/history.ts'
 import { changed, refresh, useNews } from '../app/live.ts'
 import { useLoaded } from '../app/load.ts'
 import { useOperator } from '../app/session.ts'
@@ -11,17 +10,10 @@ import { texts } from '../app/texts.ts'
 import { CommandTable } from '../parts/command-table.tsx'
 import { Controls, declared } from '../parts/controls.tsx'
 import { DescriptionForm } from '../parts/description-form.tsx'
-import { FieldChart } from '../parts/field-chart.tsx'
+import { DeviceCharts } from '../parts/device-charts.tsx'
 import { Letters } from '../parts/letters.tsx'
-import { RangeChoice } from '../parts/range-choice.tsx'
 import { Loading } from '../parts/table.tsx'
 import { When } from '../parts/when.tsx'
-
-const MAX_CHARTS = 8
-/** ms */
-const RESULTS_EVERY = 5000
-
-type WindowResult = WindowPage['results'][number]
 
 function useWatched(id: string) {
   const state = useNews()
@@ -38,8 +30,6 @@ function useWatched(id: string) {
 export function DevicePage({ id }: { id: string }) {
   const { devices, watched, commands } = useWatched(id)
   const { data: device, error, reload } = useLoaded(() => api.device(id), 3000, id)
-  const [range, setRange] = useState<Range>('15m')
-  const window = useResults(id)
   const row = devices.get(id)
   const fields = row?.fields ?? device?.fields ?? {}
   const own = [...commands.values()].filter((command) => command.device === id)
@@ -60,20 +50,8 @@ export function DevicePage({ id }: { id: string }) {
         </section>
       )}
       {numeric.length > 0 && (
-        <div class="bar">
-          <RangeChoice range={range} onChange={setRange} />
-        </div>
+        <DeviceCharts id={id} fields={numeric} units={row?.units} news={watched?.readings ?? []} />
       )}
-      <div class="charts">
-        {numeric.slice(0, MAX_CHARTS).map((field) => (
-          <FieldCard
-            key={field}
-            {...{ id, field, range, window }}
-            unit={row?.units?.[field]}
-            news={watched?.readings ?? []}
-          />
-        ))}
-      </div>
       <section class="card">
         <h2>{texts.devices.commands}</h2>
         {own.length === 0 ? <p class="quiet">{texts.devices.noCommands}</p> : <CommandTable commands={own} />}
@@ -81,14 +59,6 @@ export function DevicePage({ id }: { id: string }) {
       <DeadLetters id={id} />
     </>
   )
-}
-
-/** Results of the first window that has some for this device alone, oldest first. */
-function useResults(id: string): { readonly name: string; readonly results: readonly WindowResult[] } | undefined {
-  const { data } = useLoaded(() => api.windowsOf(id), RESULTS_EVERY, id)
-  const own = data?.results.filter(({ key }) => Object.keys(key).join() === 'device') ?? []
-  const name = data?.definitions.find((one) => own.some(({ window }) => window === one.name))?.name
-  return name === undefined ? undefined : { name, results: own.filter(({ window }) => window === name).reverse() }
 }
 
 interface HeadParts {
@@ -182,49 +152,6 @@ function Facts({ device, row, fields }: FactParts) {
       )}
     </section>
   )
-}
-
-interface FieldParts {
-  readonly id: string
-  readonly field: string
-  readonly range: Range
-  readonly window: ReturnType<typeof useResults>
-  readonly unit: string | undefined
-  readonly news: readonly { readonly time: string; readonly fields: Readonly<Record<string, unknown>> }[]
-}
-
-function FieldCard({ id, field, range, window, unit, news }: FieldParts) {
-  const kept = useHistory({ device: id, field }, range)
-  return (
-    <section class="card">
-      <h2>
-        {field} <span class="quiet">{unit}</span>
-      </h2>
-      <FieldChart
-        label={texts.devices.chart(field)}
-        unit={unit}
-        range={range}
-        points={follow(pointsOf(kept), newsOf(news, field))}
-        window={window && { name: window.name, points: meansOf(window.results, field) }}
-      />
-    </section>
-  )
-}
-
-function newsOf(news: FieldParts['news'], field: string): Point[] {
-  return news.flatMap(({ time, fields }) => {
-    const v = Number(fields[field] ?? Number.NaN)
-    return Number.isNaN(v) ? [] : [{ at: Date.parse(time) / 1000, min: v, max: v, mean: v }]
-  })
-}
-
-/** In the middle of the time that each is of. */
-function meansOf(results: readonly WindowResult[], field: string): Point[] {
-  return results.flatMap(({ start, end, fields }) => {
-    const { mean } = fields[field] ?? {}
-    if (typeof mean !== 'number') return []
-    return [{ at: (Date.parse(start) + Date.parse(end)) / 2000, min: mean, max: mean, mean }]
-  })
 }
 
 function DeadLetters({ id }: { id: string }) {

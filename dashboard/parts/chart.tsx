@@ -101,7 +101,7 @@ function build(element: HTMLElement, lines: readonly Line[], { band, unit, fromZ
           label,
           stroke: colour(`--chart-${tone}`),
           width: tone === 'soft' ? 0 : 1.75,
-          points: { show: false },
+          points: { show: tone === 'second' && band, size: 5, fill: colour(`--chart-${tone}`) },
           spanGaps: true,
           value: (_: uPlot, at: number | null) => (at === null ? '–' : `${statistic(at)} ${unit}`),
         })),
