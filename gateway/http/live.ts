@@ -57,16 +57,25 @@ export interface Live {
 }
 
 export const READINGS_PER_SECOND = 100
+export const RESULTS_PER_SECOND = 100
+
+/** Lets so many through a second, evenly after a first burst of as many. */
+interface Sample {
+  readonly most: number
+  /** How many may be shown now, and when that was worked out, monotonic ms. */
+  allowed: number
+  at: number
+  /** Since the last one shown. */
+  spared: number
+}
 
 interface Watcher {
   readonly types: ReadonlySet<EventType>
   readonly matches: ((device: string, stream: string | undefined) => boolean) | undefined
   readonly known: WeakMap<Device, boolean>
   readonly listener: EventListener
-  /** How many readings it may be shown now, and when that was worked out, monotonic ms. */
-  allowed: number
-  at: number
-  spared: number
+  readonly readings: Sample
+  readonly results: Sample
 }
 
 export function createLive(clock: Clock): Live {
@@ -77,7 +86,7 @@ export function createLive(clock: Clock): Live {
     if (watchers.size === 0) return
     for (const watcher of watchers) {
       if (!watcher.types.has(type)) continue
-      if (device !== undefined && watcher.matches && !watcher.matches(device, undefined)) continue
+      if (!matchesKey(watcher.matches, device)) continue
       watcher.listener({ type, data })
     }
   }
@@ -88,13 +97,19 @@ export function createLive(clock: Clock): Live {
       const now = clock.monotonic()
       let event: ReadingEvent | undefined
       for (const reader of readers) {
-        if (!wants(reader, reading) || !admits(reader, now)) continue
+        if (!wants(reader, reading) || !admits(reader.readings, now)) continue
         event ??= readingEvent(reading)
-        reader.listener({ type: 'reading', data: reader.spared > 0 ? { ...event, spared: reader.spared } : event })
-        reader.spared = 0
+        reader.listener({ type: 'reading', data: confessing(event, reader.readings) })
       }
     },
-    window: (record) => publish('window', record.key.device, record),
+    window(record) {
+      if (watchers.size === 0) return
+      const now = clock.monotonic()
+      for (const { types, matches, results, listener } of watchers) {
+        if (!types.has('window') || !matchesKey(matches, record.key.device) || !admits(results, now)) continue
+        listener({ type: 'window', data: confessing(record, results) })
+      }
+    },
     command: (record) => publish('command', record.device, record),
     alert: (record) => publish('alert', record.key.device, record),
     gap: (record) => publish('gap', undefined, record),
@@ -113,7 +128,14 @@ export function createLive(clock: Clock): Live {
 
 function createWatcher(interest: Interest, listener: EventListener, at: number): Watcher {
   const matches = interest.match === undefined ? undefined : matcher(interest.match)
-  return { types: interest.types, matches, known: new WeakMap(), listener, allowed: READINGS_PER_SECOND, at, spared: 0 }
+  return {
+    types: interest.types,
+    matches,
+    known: new WeakMap(),
+    listener,
+    readings: sample(READINGS_PER_SECOND, at),
+    results: sample(RESULTS_PER_SECOND, at),
+  }
 }
 
 /** Whether the pattern lets the device through; without a stream the answer is remembered with the device. */
@@ -128,16 +150,30 @@ function wants(watcher: Watcher, reading: Reading): boolean {
   return found
 }
 
-function admits(watcher: Watcher, now: number): boolean {
-  const more = ((now - watcher.at) * READINGS_PER_SECOND) / 1000
-  watcher.allowed = Math.min(READINGS_PER_SECOND, watcher.allowed + more)
-  watcher.at = now
-  if (watcher.allowed >= 1) {
-    watcher.allowed--
+function matchesKey(matches: Watcher['matches'], device: string | undefined): boolean {
+  return device === undefined || matches === undefined || matches(device, undefined)
+}
+
+function sample(most: number, at: number): Sample {
+  return { most, allowed: most, at, spared: 0 }
+}
+
+function admits(sample: Sample, now: number): boolean {
+  const { most, allowed, at } = sample
+  sample.allowed = Math.min(most, allowed + ((now - at) * most) / 1000)
+  sample.at = now
+  if (sample.allowed >= 1) {
+    sample.allowed--
     return true
   }
-  watcher.spared++
+  sample.spared++
   return false
+}
+
+function confessing(event: object, sample: Sample): object {
+  const { spared } = sample
+  sample.spared = 0
+  return spared > 0 ? { ...event, spared } : event
 }
 
 function readingEvent(reading: Reading): ReadingEvent {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { connect, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
-import { createLive, type LiveEvent, READINGS_PER_SECOND } from '../../gateway/http/live.ts'
+import { createLive, type LiveEvent, READINGS_PER_SECOND, RESULTS_PER_SECOND } from '../../gateway/http/live.ts'
 import { createReading, createShapes, NUMBER, type Reading } from '../../gateway/reading.ts'
 import { FakeClock } from '../support/clock.ts'
 import { type Served, serve } from './serve.ts'
@@ -29,6 +29,7 @@ describe('the event stream', () => {
     const reader = await read('/api/events')
     await reader.until('event: status')
     served.api.live.window(windowOf('dvc3001'))
+    await served.clock.advance(100)
     const text = await reader.until('event: window')
     assert.match(text, /content-type: text\/event-stream/)
     assert.match(text, /event: ready\ndata: \{"gateway":"site-7"/)
@@ -38,15 +39,7 @@ describe('the event stream', () => {
   test('only has the types that were asked for', async () => {
     const reader = await read('/api/events?types=command')
     served.api.live.window(windowOf('dvc3001'))
-    served.api.live.command({
-      kind: 'command',
-      id: 'c1',
-      device: 'd',
-      command: 'x',
-      state: 'sent',
-      time: '',
-      by: 'api',
-    })
+    served.api.live.command(commandOf('c1'))
     const text = await reader.until('event: command')
     assert.doesNotMatch(text, /event: (window|ready|status)/)
   })
@@ -60,6 +53,7 @@ describe('the event stream', () => {
     const reader = await read('/api/events?types=window&match=dvc30*')
     served.api.live.window(windowOf('other'))
     served.api.live.window(windowOf('dvc3001'))
+    await served.clock.advance(100)
     assert.doesNotMatch(await reader.until('dvc3001'), /other/)
   })
 
@@ -71,14 +65,14 @@ describe('the event stream', () => {
   })
 
   test('a reader that does not read loses events by the count, and the gateway no memory', async () => {
-    const reader = openReader(served.port, '/api/events?types=window')
+    const reader = openReader(served.port, '/api/events?types=command')
     open.push(reader)
     await reader.until('\r\n\r\n')
     reader.socket.pause()
     const sent = 4000
     const before = process.memoryUsage().arrayBuffers + process.memoryUsage().heapUsed
     for (let i = 0; i < sent; i++) {
-      served.api.live.window(windowOf('x'.repeat(10_000)))
+      served.api.live.command(commandOf('x'.repeat(10_000)))
       if (i % 100 === 0) await turn()
     }
     const grown = process.memoryUsage().arrayBuffers + process.memoryUsage().heapUsed - before
@@ -87,7 +81,7 @@ describe('the event stream', () => {
     const text = await reader.until((text) => seenIn(text) + droppedIn(text) >= sent)
     assert.equal(seenIn(text) + droppedIn(text), sent)
     assert.ok(droppedIn(text) > sent / 2)
-    served.api.live.window(windowOf('after'))
+    served.api.live.command(commandOf('after'))
     await reader.until('after')
   })
 
@@ -142,6 +136,18 @@ describe('what people watch', () => {
     assert.equal(events.at(-1)?.spared, undefined)
   })
 
+  test('results are sampled as readings are, however many windows close at once', async () => {
+    const clock = new FakeClock()
+    const live = createLive(clock)
+    const events: { spared?: number }[] = []
+    live.subscribe({ types: new Set(['window']) }, (event) => events.push(event.data as { spared?: number }))
+    for (let i = 0; i < 5000; i++) live.window(windowOf(`d${i}`))
+    assert.equal(events.length, RESULTS_PER_SECOND)
+    await clock.advance(1000)
+    live.window(windowOf('next'))
+    assert.equal(events.at(-1)?.spared, 5000 - RESULTS_PER_SECOND)
+  })
+
   test('a pattern is applied before sampling, so that a rare device is seen among many', () => {
     const live = createLive(new FakeClock())
     const seen: string[] = []
@@ -156,7 +162,7 @@ describe('what people watch', () => {
 })
 
 function seenIn(text: string): number {
-  return text.split('event: window').length - 1
+  return text.split('event: command').length - 1
 }
 
 function droppedIn(text: string): number {
@@ -168,6 +174,10 @@ function droppedIn(text: string): number {
 function windowOf(device: string) {
   const time = '2026-11-23T00:00:00.000Z'
   return { kind: 'window' as const, window: 'w', key: { device }, start: time, end: time, count: 1, fields: {} }
+}
+
+function commandOf(id: string) {
+  return { kind: 'command' as const, id, device: 'd', command: 'x', state: 'sent' as const, time: '', by: 'api' }
 }
 
 const SHAPE = createShapes().with('value', NUMBER)

@@ -1,19 +1,18 @@
 /**
  * `GET /api/events`: server-sent events (WHATWG HTML, section 9.2).
  *
- * Each event has a type and one line of JSON. A comment every 15 s keeps proxies and idle time-outs quiet. A reader
- * slower than what happens loses events, never the gateway its memory: beyond `BUFFER` bytes waiting in its connection
- * events are counted instead of queued, and when it has caught up an event `dropped` says how many.
+ * Each event has a type and one line of JSON. A comment every 15 s keeps proxies and idle time-outs quiet. How
+ * events are sampled is in `live.ts`, how they are written in `event-sender.ts`.
  */
 import type { ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { BusyError } from '../../errors.ts'
+import { createSender } from '../event-sender.ts'
 import { SECURITY_HEADERS } from '../headers.ts'
 import { EVENT_TYPES, type EventType } from '../live.ts'
 import type { App, AppParts } from '../parts.ts'
 import * as schemas from '../schemas.ts'
 
-const BUFFER = 256 * 1024
 const HEARTBEAT = 15_000
 const STATUS_EVERY = 1000
 const MAX_READERS = 64
@@ -74,13 +73,14 @@ function serve(parts: AppParts, response: ServerResponse, types: ReadonlySet<Eve
     'x-accel-buffering': 'no',
   })
   response.flushHeaders()
-  const send = createSender(response)
+  const sender = createSender(response, clock)
+  const { send } = sender
   const status = () => send('status', { ...api.status(), stages: pulse.stages() })
   if (types.has('ready'))
     send('ready', { gateway: api.gateway, version: api.version, now: new Date(clock.now()).toISOString() })
   if (types.has('status')) status()
   const stops = [api.subscribe({ types, match }, (event) => send(event.type, event.data))]
-  const heartbeat = clock.every(HEARTBEAT, () => response.writableNeedDrain || response.write(': still here\n\n'))
+  const heartbeat = clock.every(HEARTBEAT, () => sender.comment('still here'))
   stops.push(() => heartbeat.cancel())
   if (types.has('status')) {
     const timer = clock.every(STATUS_EVERY, status)
@@ -89,36 +89,8 @@ function serve(parts: AppParts, response: ServerResponse, types: ReadonlySet<Eve
   return {
     close() {
       for (const stop of stops.splice(0)) stop()
+      sender.stop()
       response.end()
     },
-  }
-}
-
-/** Writes events as long as the reader keeps up, and counts them while it does not. */
-function createSender(response: ServerResponse): (type: string, data: object) => void {
-  let dropped = 0
-  let corked = false
-  // What happens at once goes out at once: a write costs as much as many events.
-  const write = (type: string, data: object) => {
-    if (!corked) {
-      corked = true
-      response.cork()
-      setImmediate(() => {
-        corked = false
-        response.uncork()
-      })
-    }
-    response.write(`event: ${type}\ndata: ${JSON.stringify(data)}\n\n`)
-  }
-  const confess = () => {
-    if (dropped === 0 || response.writableLength > BUFFER / 2) return
-    write('dropped', { count: dropped })
-    dropped = 0
-  }
-  response.on('drain', confess)
-  return (type, data) => {
-    confess()
-    if (dropped > 0 || response.writableLength > BUFFER) dropped++
-    else write(type, data)
   }
 }
