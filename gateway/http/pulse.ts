@@ -8,8 +8,8 @@ import type { Numbers, StageNumbers } from './metrics.ts'
 import type { StageStatus } from './schemas.ts'
 
 export interface Pulse {
-  /** The stages with their rates. */
-  stages(): StageStatus[]
+  /** The stages with their rates, up to a second old unless they must be fresh. */
+  stages(fresh?: boolean): StageStatus[]
   /** Which stage is stuck and since when, or undefined. */
   stuck(): string | undefined
   stop(): void
@@ -31,22 +31,33 @@ interface Watched {
 }
 
 const EVERY = 1000
+/** Numbers up to this age are good enough for people, ms. */
+const FRESH = EVERY
 const BEATS = 11
 
 /** @param patience ms without progress, with work waiting, after which a stage is stuck */
 export function createPulse(clock: Clock, numbers: () => Numbers, patience = 30_000): Pulse {
   const watched = new Map<string, Watched>()
-  const beat = () => {
-    const at = clock.monotonic()
-    for (const stage of numbers().stages) feel(watched, stage, at)
+  let stages: readonly StageNumbers[] = []
+  let takenAt = 0
+  const take = () => {
+    stages = numbers().stages
+    takenAt = clock.monotonic()
+    return stages
   }
+  const beat = () => {
+    for (const stage of take()) feel(watched, stage, takenAt)
+  }
+  // Several readers in one second are told the same: counting takes as long as thousands of readings.
+  const recent = () => (clock.monotonic() - takenAt <= FRESH ? stages : take())
   beat()
   const timer = clock.every(EVERY, beat)
   return {
-    stages: () => numbers().stages.map((stage) => statusOf(stage, watched.get(nameOf(stage)), clock.monotonic())),
+    stages: (fresh = false) =>
+      (fresh ? take() : recent()).map((stage) => statusOf(stage, watched.get(nameOf(stage)), takenAt)),
     stuck() {
       const at = clock.monotonic()
-      for (const stage of numbers().stages) {
+      for (const stage of recent()) {
         const still = stuckFor(stage, watched.get(nameOf(stage)), at)
         if (stage.mustMove && still > patience)
           return `${nameOf(stage)} has ${stage.queue} waiting and made no progress for ${Math.round(still / 1000)} s`

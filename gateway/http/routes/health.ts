@@ -44,7 +44,7 @@ export function healthRoutes(app: App, { api, pulse, clock }: AppParts): void {
   app.get(
     '/api/status',
     { schema: { tags: ['status'], summary: 'One screen of everything', response: { 200: schemas.status } } },
-    async () => ({ ...api.status(), stages: pulse.stages() }),
+    async () => ({ ...api.status(), stages: pulse.stages(true) }),
   )
 }
 
