@@ -6,7 +6,7 @@ import type { Clock } from '../../gateway/plugin.ts'
 import { type Block, blockOf, blockOption, blockSize, LARGEST_SZX, slice } from './block.ts'
 import { type CoapMessage, codeText, NOTHING, type Option } from './codec.ts'
 import { CONTINUE, GET, isSuccess, REQUEST_ENTITY_TOO_LARGE, UNAUTHORIZED } from './codes.ts'
-import type { Endpoint, OutgoingRequest, Pending, Receipt } from './endpoint.ts'
+import type { Endpoint } from './endpoint.ts'
 import { CoapError } from './errors.ts'
 import { createNotificationOrder } from './observe.ts'
 import {
@@ -24,6 +24,7 @@ import {
   uintOption,
   uriOptions,
 } from './options.ts'
+import type { OutgoingRequest, Pending, Receipt } from './own-request.ts'
 import type { Peer } from './transport.ts'
 
 export interface ClientRequest {

@@ -33,14 +33,19 @@ export interface CoapMessage {
   readonly id: number
   /** 0–8 bytes */
   readonly token: Buffer
-  /** In ascending order of their numbers. */
+  /** In ascending order of their numbers. Made when they are asked for; `readOption` makes nothing. */
   readonly options: readonly Option[]
   readonly payload: Buffer
+  /** The whole datagram, and where in it the options are. */
+  readonly data: Buffer
+  readonly optionsStart: number
+  readonly optionsEnd: number
 }
 
 export const NOTHING = Buffer.alloc(0)
-const NO_OPTIONS: readonly Option[] = Object.freeze([])
+export const NO_OPTIONS: readonly Option[] = Object.freeze([])
 const PAYLOAD_MARKER = 0xff
+const HEADER = 4
 
 /** A code as people write it, e.g. `2.05`. */
 export function codeText(code: number): string {
@@ -52,9 +57,47 @@ export function isRequest(code: number): boolean {
   return code > 0 && code < 32
 }
 
+class Received implements CoapMessage {
+  readonly data: Buffer
+  readonly optionsStart: number
+  readonly optionsEnd: number
+  #options: readonly Option[] | undefined
+
+  constructor(data: Buffer, optionsStart: number, optionsEnd: number) {
+    this.data = data
+    this.optionsStart = optionsStart
+    this.optionsEnd = optionsEnd
+  }
+
+  get type(): MessageType {
+    return (((this.data[0] as number) >> 4) & 3) as MessageType
+  }
+
+  get code(): number {
+    return this.data[1] as number
+  }
+
+  get id(): number {
+    return ((this.data[2] as number) << 8) | (this.data[3] as number)
+  }
+
+  get token(): Buffer {
+    return this.optionsStart === HEADER ? NOTHING : this.data.subarray(HEADER, this.optionsStart)
+  }
+
+  get options(): readonly Option[] {
+    this.#options ??= optionsOf(this.data, this.optionsStart, this.optionsEnd)
+    return this.#options
+  }
+
+  get payload(): Buffer {
+    return this.optionsEnd === this.data.length ? NOTHING : this.data.subarray(this.optionsEnd + 1)
+  }
+}
+
 /** The message in a datagram, or why it is not one (a message format error, RFC 7252 §3 and §4.2). */
 export function decode(data: Buffer): CoapMessage | string {
-  if (data.length < 4) return 'shorter than a header'
+  if (data.length < HEADER) return 'shorter than a header'
   const first = data[0] as number
   if (first >> 6 !== 1) return 'not version 1'
   const tokenLength = first & 15
@@ -62,50 +105,74 @@ export function decode(data: Buffer): CoapMessage | string {
   const code = data[1] as number
   const codeClass = code >> 5
   if (codeClass === 1 || codeClass > 5) return 'class of the code is reserved'
-  if (code === EMPTY && data.length > 4) return 'empty message with more than a header'
-  let at = 4 + tokenLength
-  if (at > data.length) return 'token is cut off'
-  const type = ((first >> 4) & 3) as MessageType
-  const id = ((data[2] as number) << 8) | (data[3] as number)
-  const token = tokenLength === 0 ? NOTHING : data.subarray(4, at)
-  if (at === data.length) return { type, code, id, token, options: NO_OPTIONS, payload: NOTHING }
-  const options: Option[] = []
-  at = readOptions(data, at, options)
-  if (at < 0) return 'option is cut off or uses a reserved length'
-  if (at === data.length) return { type, code, id, token, options, payload: NOTHING }
-  if (at + 1 === data.length) return 'payload marker without a payload'
-  return { type, code, id, token, options, payload: data.subarray(at + 1) }
+  if (code === EMPTY && data.length > HEADER) return 'empty message with more than a header'
+  const start = HEADER + tokenLength
+  if (start > data.length) return 'token is cut off'
+  const cursor = optionsAt(start)
+  while (readOption(data, cursor, data.length)) {}
+  if (cursor.broken) return 'option is cut off or uses a reserved length'
+  if (cursor.next + 1 === data.length) return 'payload marker without a payload'
+  return new Received(data, start, cursor.next)
 }
 
-/** Position of the payload marker or of the end, or -1 for a format error. */
-function readOptions(data: Buffer, start: number, into: Option[]): number {
-  let at = start
-  let number = 0
-  while (at < data.length) {
-    const byte = data[at] as number
-    if (byte === PAYLOAD_MARKER) return at
-    at++
-    let delta = byte >> 4
-    let length = byte & 15
-    if (delta === 15 || length === 15) return -1
-    if (delta === 13) delta = 13 + (data[at++] ?? Number.NaN)
-    else if (delta === 14) {
-      delta = 269 + (((data[at] as number) << 8) | (data[at + 1] ?? Number.NaN))
-      at += 2
-    }
-    if (length === 13) length = 13 + (data[at++] ?? Number.NaN)
-    else if (length === 14) {
-      length = 269 + (((data[at] as number) << 8) | (data[at + 1] ?? Number.NaN))
-      at += 2
-    }
-    // Also false when a length byte was missing, as that made `at` run past the end.
-    if (!(at + length <= data.length)) return -1
-    number += delta
-    if (number > 0xffff) return -1
-    into.push({ number, value: length === 0 ? NOTHING : data.subarray(at, at + length) })
-    at += length
+/** Where one is in a list of options. */
+export interface OptionCursor {
+  number: number
+  /** Of the value. */
+  start: number
+  end: number
+  /** Where the next option, the payload marker or the end is. */
+  next: number
+  broken: boolean
+}
+
+export function optionsAt(position: number): OptionCursor {
+  return { number: 0, start: position, end: position, next: position, broken: false }
+}
+
+/** Goes to the next option. False at the payload marker, at the end, and where an option is malformed: then it is `broken`. */
+export function readOption(data: Buffer, cursor: OptionCursor, limit: number): boolean {
+  let at = cursor.next
+  if (at >= limit) return false
+  const head = data[at] as number
+  if (head === PAYLOAD_MARKER) return false
+  at++
+  let delta = head >> 4
+  let length = head & 15
+  cursor.broken = true
+  if (delta === 15 || length === 15) return false
+  if (delta === 13) delta = 13 + (data[at++] ?? Number.NaN)
+  else if (delta === 14) {
+    delta = 269 + (((data[at] as number) << 8) | (data[at + 1] ?? Number.NaN))
+    at += 2
   }
-  return at
+  if (length === 13) length = 13 + (data[at++] ?? Number.NaN)
+  else if (length === 14) {
+    length = 269 + (((data[at] as number) << 8) | (data[at + 1] ?? Number.NaN))
+    at += 2
+  }
+  // Also false when a length byte was missing, as that made `at` run past the end.
+  if (!(at + length <= limit)) return false
+  const number = cursor.number + delta
+  if (!(number <= 0xffff)) return false
+  cursor.number = number
+  cursor.start = at
+  cursor.end = at + length
+  cursor.next = cursor.end
+  cursor.broken = false
+  return true
+}
+
+function optionsOf(data: Buffer, start: number, end: number): readonly Option[] {
+  if (start === end) return NO_OPTIONS
+  const options: Option[] = []
+  const cursor = optionsAt(start)
+  while (readOption(data, cursor, end))
+    options.push({
+      number: cursor.number,
+      value: cursor.start === cursor.end ? NOTHING : data.subarray(cursor.start, cursor.end),
+    })
+  return options
 }
 
 /** Bytes of an option's header for a delta or a length. */

@@ -2,7 +2,6 @@
 import type { Clock } from '../../gateway/plugin.ts'
 import type { Confirmable } from './confirmable.ts'
 import type { Parameters } from './parameters.ts'
-import type { Remembered } from './remembrance.ts'
 import type { Peer } from './transport.ts'
 
 export interface Correspondent {
@@ -15,8 +14,8 @@ export interface Correspondent {
   /** Monotonic ms of its last datagram. */
   seen: number
   nextId: number
-  /** Messages from it by id; only made when needed. */
-  remembered: Map<number, Remembered> | undefined
+  /** No other correspondent has it, nor had. Never 0. */
+  readonly number: number
   /** Confirmable messages to it, under way by id, and waiting. */
   underWay: Map<number, Confirmable> | undefined
   waiting: Confirmable[] | undefined
@@ -41,6 +40,11 @@ export function createCorrespondents(
   dropped: (correspondent: Correspondent) => void,
 ): Correspondents {
   const table = new Map<string, Correspondent>()
+  let born = 0
+  const nextNumber = () => {
+    born = (born % 0xffff_ffff) + 1
+    return born
+  }
   const sweeper = clock.every(30_000, () => {
     const idleSince = clock.monotonic() - parameters.exchangeLifetime
     for (const [key, state] of table) if (state.seen < idleSince && isQuiet(state)) table.delete(key)
@@ -73,7 +77,7 @@ export function createCorrespondents(
         sent: 0,
         seen: clock.monotonic(),
         nextId: Math.floor(Math.random() * 0x10000),
-        remembered: undefined,
+        number: nextNumber(),
         underWay: undefined,
         waiting: undefined,
       }

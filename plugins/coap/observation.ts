@@ -1,7 +1,8 @@
 /** The server's side of observing: makes notifications of responses and forgets observers that do not take them. */
 import type { Option } from './codec.ts'
 import { INTERNAL_SERVER_ERROR, isSuccess } from './codes.ts'
-import type { Endpoint, Outcome } from './endpoint.ts'
+import type { Outcome } from './confirmable.ts'
+import type { Endpoint } from './endpoint.ts'
 import { createObservers, nextSequence, type Observation } from './observe.ts'
 import { OBSERVE, uintOption } from './options.ts'
 import type { Request } from './request.ts'
@@ -29,7 +30,7 @@ interface Options {
   readonly endpoint: Endpoint
   readonly limit: number
   /** Makes a datagram's worth of a response. */
-  shape(response: Response, extra: readonly Option[]): { code: number; options: Option[]; payload: Uint8Array }
+  shape(response: Response, extra: readonly Option[]): { code: number; options: readonly Option[]; payload: Uint8Array }
 }
 
 export function createServerObservations({ endpoint, limit, shape }: Options): ServerObservations {

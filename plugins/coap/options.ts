@@ -61,29 +61,32 @@ const KNOWN = new Map<number, Definition>([
   [REQUEST_TAG, option(0, 8, true)],
 ])
 
-/** What `understood` may say of each option of a message. */
+/** What is to be done with an option: use it, ignore it, or refuse the message. */
 export type Understanding = 'yes' | 'ignore' | 'refuse'
 
-/** Whether the option at `index` is to be used, ignored, or makes the message one that must be refused. */
-export function understanding(options: readonly Option[], index: number): Understanding {
-  const { number, value } = options[index] as Option
+/** @param length of its value. @param again the option before it has the same number */
+export function understanding(number: number, length: number, again: boolean): Understanding {
   const known = KNOWN.get(number)
-  const again = index > 0 && options[index - 1]?.number === number
-  if (known && value.length >= known.min && value.length <= known.max && (known.repeatable || !again)) return 'yes'
+  if (known && length >= known.min && length <= known.max && (known.repeatable || !again)) return 'yes'
   return number & 1 ? 'refuse' : 'ignore'
+}
+
+function understandingAt(options: readonly Option[], index: number): Understanding {
+  const { number, value } = options[index] as Option
+  return understanding(number, value.length, index > 0 && options[index - 1]?.number === number)
 }
 
 /** Number of the first critical option that is not understood, or -1. */
 export function refusedOption(options: readonly Option[]): number {
   for (let i = 0; i < options.length; i++)
-    if (understanding(options, i) === 'refuse') return (options[i] as Option).number
+    if (understandingAt(options, i) === 'refuse') return (options[i] as Option).number
   return -1
 }
 
 /** Value of an option of format uint (§3.2). */
-export function uintOf(value: Uint8Array): number {
+export function uintOf(value: Uint8Array, start = 0, end = value.length): number {
   let number = 0
-  for (let i = 0; i < value.length; i++) number = number * 256 + (value[i] as number)
+  for (let i = start; i < end; i++) number = number * 256 + (value[i] as number)
   return number
 }
 
@@ -104,7 +107,7 @@ export function textOption(number: number, text: string): Option {
 export function find(options: readonly Option[], number: number): Buffer | undefined {
   for (let i = 0; i < options.length; i++) {
     const option = options[i] as Option
-    if (option.number === number) return understanding(options, i) === 'yes' ? option.value : undefined
+    if (option.number === number) return understandingAt(options, i) === 'yes' ? option.value : undefined
   }
   return undefined
 }

@@ -24,7 +24,7 @@ export const DEFAULT_PARAMETERS: Parameters = {
   nstart: 1,
   ackDelay: 500,
   exchangeLifetime: 247_000,
-  maxExchanges: 65_536,
+  maxExchanges: 262_144,
   maxReplyBytes: 8 * 1024 * 1024,
   maxPeers: 20_000,
 }

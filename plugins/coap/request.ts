@@ -1,6 +1,6 @@
 /** A request as handlers see it: its options read, its body whole. */
 import { type Block, blockOf } from './block.ts'
-import type { CoapMessage, Option } from './codec.ts'
+import { type CoapMessage, type Option, type OptionCursor, optionsAt, readOption } from './codec.ts'
 import {
   ACCEPT,
   BLOCK1,
@@ -12,6 +12,7 @@ import {
   PROXY_SCHEME,
   PROXY_URI,
   SIZE1,
+  texts,
   URI_PATH,
   URI_QUERY,
   uintOf,
@@ -29,14 +30,16 @@ export interface Request {
   readonly accept: number | undefined
   readonly options: readonly Option[]
   readonly payload: Buffer
-  /** The named parts of the resource's path. */
+  /** The named parts of the resource's path; the same object for the same path, most of the time. */
   readonly params: Readonly<Record<string, string>>
 }
 
-/** What else the options of a request ask for; for the server itself. */
+/** What the options of a request ask for; for the server itself. */
 export interface Demands {
-  path: string[]
-  query: string[]
+  /** Where the segments of its path stand in the datagram, one after the other. */
+  pathStart: number
+  pathEnd: number
+  query: boolean
   contentFormat: number | undefined
   accept: number | undefined
   observe: number | undefined
@@ -52,11 +55,23 @@ export interface Demands {
   refused: number
 }
 
-/** Reads all options in one pass. */
-export function demandsOf(message: CoapMessage): Demands {
+/** What of them matters when the response is made. */
+export type Wishes = Pick<Demands, 'observe' | 'block1' | 'block2' | 'noResponse'>
+
+const NONE: Wishes = Object.freeze({ observe: undefined, block1: undefined, block2: undefined, noResponse: 0 })
+
+/** Mostly there are none. */
+export function wishesOf({ observe, block1, block2, noResponse }: Demands): Wishes {
+  if (observe === undefined && !block1 && !block2 && noResponse === 0) return NONE
+  return { observe, block1, block2, noResponse }
+}
+
+/** Reads all options in one pass, without making objects of them. */
+export function demandsOf({ data, optionsStart, optionsEnd }: CoapMessage): Demands {
   const demands: Demands = {
-    path: [],
-    query: [],
+    pathStart: 0,
+    pathEnd: 0,
+    query: false,
     contentFormat: undefined,
     accept: undefined,
     observe: undefined,
@@ -68,54 +83,64 @@ export function demandsOf(message: CoapMessage): Demands {
     problem: undefined,
     refused: -1,
   }
-  const { options } = message
-  for (let i = 0; i < options.length; i++) {
-    const known = understanding(options, i)
-    if (known === 'yes') read(demands, options[i] as Option)
+  const cursor = optionsAt(optionsStart)
+  let before = -1
+  for (let head = optionsStart; readOption(data, cursor, optionsEnd); head = cursor.next) {
+    const { number, start, end } = cursor
+    const known = understanding(number, end - start, number === before)
+    before = number
+    if (known === 'yes') read(demands, data, cursor, head)
     else if (known === 'refuse' && demands.problem === undefined) {
       demands.problem = 'option'
-      demands.refused = (options[i] as Option).number
+      demands.refused = number
     }
   }
   return demands
 }
 
-function read(demands: Demands, { number, value }: Option): void {
+function read(demands: Demands, data: Buffer, { number, start, end }: OptionCursor, head: number): void {
   switch (number) {
     case URI_PATH:
-      demands.path.push(value.toString())
+      if (demands.pathEnd === 0) demands.pathStart = head
+      demands.pathEnd = end
       return
     case URI_QUERY:
-      demands.query.push(value.toString())
+      demands.query = true
       return
     case CONTENT_FORMAT:
-      demands.contentFormat = uintOf(value)
+      demands.contentFormat = uintOf(data, start, end)
       return
     case ACCEPT:
-      demands.accept = uintOf(value)
+      demands.accept = uintOf(data, start, end)
       return
     case OBSERVE:
-      demands.observe = uintOf(value)
+      demands.observe = uintOf(data, start, end)
       return
     case BLOCK1:
-      demands.block1 = blockOf(value)
+      demands.block1 = blockOf(data.subarray(start, end))
       if (!demands.block1) demands.problem ??= 'block'
       return
     case BLOCK2:
-      demands.block2 = blockOf(value)
+      demands.block2 = blockOf(data.subarray(start, end))
       if (!demands.block2) demands.problem ??= 'block'
       return
     case SIZE1:
-      demands.size1 = uintOf(value)
+      demands.size1 = uintOf(data, start, end)
       return
     case ECHO:
-      demands.echo = value
+      demands.echo = data.subarray(start, end)
       return
     case NO_RESPONSE:
-      demands.noResponse = uintOf(value)
+      demands.noResponse = uintOf(data, start, end)
       return
     case PROXY_URI:
     case PROXY_SCHEME:
       demands.problem ??= 'proxy'
   }
+}
+
+const NO_QUERY: readonly string[] = Object.freeze([])
+
+export function queryOf(message: CoapMessage, { query }: Demands): readonly string[] {
+  return query ? texts(message.options, URI_QUERY) : NO_QUERY
 }

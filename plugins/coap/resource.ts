@@ -31,6 +31,8 @@ export interface Resource {
   readonly ipatch?: Handler
   /** Shown in `/.well-known/core` with these attributes; without them it is not shown. */
   readonly attributes?: Readonly<Record<string, string | true>>
+  /** Its responses are short whatever is asked for: the request is let go while its answer waits. */
+  readonly brief?: true
   /** A GET may observe it. Called for each observer that comes, after its first response. */
   readonly observed?: (observation: Observation) => void
 }

@@ -11,7 +11,7 @@
 import type { Clock } from '../../gateway/plugin.ts'
 import { blockOption, blockSize, LARGEST_SZX, slice } from './block.ts'
 import { type BlockwiseLimits, createShelf, createUploads, DEFAULT_LIMITS } from './blockwise.ts'
-import { CON, NOTHING, type Option, optionsLength } from './codec.ts'
+import { NO_OPTIONS, NOTHING, type Option, optionsLength } from './codec.ts'
 import {
   BAD_OPTION,
   BAD_REQUEST,
@@ -29,14 +29,25 @@ import {
 } from './codes.ts'
 import { LINK_FORMAT } from './content-format.ts'
 import { createEcho } from './echo.ts'
-import { createEndpoint, type Endpoint, type Exchange } from './endpoint.ts'
+import { createEndpoint, type Endpoint } from './endpoint.ts'
+import type { Exchange } from './exchange.ts'
 import { filterLinks, formatLinks, type Link } from './link-format.ts'
+import { createLocating } from './locating.ts'
 import { createServerObservations } from './observation.ts'
+import type { Observation } from './observe.ts'
 import { BLOCK1, BLOCK2, CONTENT_FORMAT, ECHO, ETAG, MAX_AGE, OBSERVE, SIZE1, SIZE2, uintOption } from './options.ts'
 import type { Parameters } from './parameters.ts'
 import { fingerprint } from './remembrance.ts'
-import { type Demands, demandsOf, type Request } from './request.ts'
-import { createRouter, type Handler, handlerOf, type Match, type Resource, type Response } from './resource.ts'
+import { type Demands, demandsOf, queryOf, type Request, type Wishes, wishesOf } from './request.ts'
+import {
+  createRouter,
+  type Handler,
+  handlerOf,
+  type Match,
+  type Resource,
+  type Respond,
+  type Response,
+} from './resource.ts'
 import type { Peer } from './transport.ts'
 
 export interface ServerOptions {
@@ -74,7 +85,7 @@ export function createServer(options: ServerOptions): Server {
   const { clock } = options
   const limits: BlockwiseLimits = { ...DEFAULT_LIMITS, ...options.limits }
   const wellKnown: Resource = { path: '.well-known/core', get: discover }
-  const route = createRouter([wellKnown, ...options.resources])
+  const locate = createLocating(createRouter([wellKnown, ...options.resources]))
   const uploads = createUploads(clock, limits)
   const downloads = createShelf<Download>(clock, limits)
   const echo = createEcho(clock)
@@ -103,118 +114,147 @@ export function createServer(options: ServerOptions): Server {
   }
 
   function handle(exchange: Exchange): void {
-    const demands = demandsOf(exchange.message)
+    const { message } = exchange
+    const demands = demandsOf(message)
     if (demands.echo && echo.valid(exchange.peer, demands.echo)) exchange.verified()
+    const wishes = wishesOf(demands)
     if (demands.problem) {
-      refuse(exchange, demands)
+      refuse(exchange, demands, wishes)
       return
     }
-    const match = route(demands.path)
-    const handler = match && handlerOf(match.resource, exchange.message.code)
+    const { match, path } = locate(message, demands)
+    const handler = match && handlerOf(match.resource, message.code)
     if (!match || !handler) {
-      finish(exchange, demands, { code: match ? METHOD_NOT_ALLOWED : NOT_FOUND })
+      finish(exchange, wishes, { code: match ? METHOD_NOT_ALLOWED : NOT_FOUND })
       return
     }
-    if (demands.block2 && demands.block2.num > 0 && continueDownload(exchange, demands)) return
-    const payload = demands.block1 ? gather(exchange, demands) : exchange.message.payload
-    if (payload) call(exchange, demands, match, handler, payload)
+    if (demands.block2 && demands.block2.num > 0 && continueDownload(exchange, wishes)) return
+    const payload = demands.block1 ? gather(exchange, demands, wishes) : message.payload
+    if (payload) serve(exchange, demands, wishes, match, handler, path, payload)
   }
 
-  function refuse(exchange: Exchange, demands: Demands): void {
+  function serve(
+    exchange: Exchange,
+    demands: Demands,
+    wishes: Wishes,
+    match: Match,
+    handler: Handler,
+    path: readonly string[],
+    payload: Buffer,
+  ): void {
+    const { message } = exchange
+    const request: Request = {
+      peer: exchange.peer,
+      confirmable: exchange.confirmable,
+      code: message.code,
+      path,
+      query: queryOf(message, demands),
+      contentFormat: demands.contentFormat,
+      accept: demands.accept,
+      get options() {
+        return message.options
+      },
+      payload,
+      params: match.params,
+    }
+    const observed = message.code === GET ? match.resource.observed : undefined
+    if (observed) observe(exchange, wishes, match, handler, request, observed)
+    else call(handler, request, responder(exchange, wishes))
+    if (match.resource.brief && !demands.block1) exchange.letGo()
+  }
+
+  function refuse(exchange: Exchange, demands: Demands, wishes: Wishes): void {
     // A non-confirmable request with an option that is not understood is rejected, not answered (RFC 7252 §5.4.1).
-    if (demands.problem === 'option' && exchange.message.type !== CON) exchange.ignore()
+    if (demands.problem === 'option' && !exchange.confirmable) exchange.ignore()
     else if (demands.problem === 'option')
-      finish(exchange, demands, diagnostic(BAD_OPTION, `option ${demands.refused} is not understood`))
-    else if (demands.problem === 'proxy') finish(exchange, demands, { code: PROXYING_NOT_SUPPORTED })
-    else finish(exchange, demands, diagnostic(BAD_REQUEST, 'block size 7 is reserved'))
+      finish(exchange, wishes, diagnostic(BAD_OPTION, `option ${demands.refused} is not understood`))
+    else if (demands.problem === 'proxy') finish(exchange, wishes, { code: PROXYING_NOT_SUPPORTED })
+    else finish(exchange, wishes, diagnostic(BAD_REQUEST, 'block size 7 is reserved'))
   }
 
   /** The whole body, or undefined when the request is answered already. */
-  function gather(exchange: Exchange, demands: Demands): Buffer | undefined {
+  function gather(exchange: Exchange, demands: Demands, wishes: Wishes): Buffer | undefined {
     const { message } = exchange
     const block = demands.block1
     if (!block || (block.num === 0 && !block.more)) return message.payload
     const upload = uploads.take(transferKey(exchange), block, message.payload, demands.size1)
     if (upload.state === 'complete') return upload.body
-    if (upload.state === 'continue') finish(exchange, demands, { code: CONTINUE })
+    if (upload.state === 'continue') finish(exchange, wishes, { code: CONTINUE })
     else if (upload.code === REQUEST_ENTITY_TOO_LARGE)
-      finish(exchange, demands, { code: upload.code, options: [uintOption(SIZE1, limits.maxBody)] })
-    else finish(exchange, demands, { code: upload.code })
+      finish(exchange, wishes, { code: upload.code, options: [uintOption(SIZE1, limits.maxBody)] })
+    else finish(exchange, wishes, { code: upload.code })
     return undefined
   }
 
-  function call(exchange: Exchange, demands: Demands, match: Match, handler: Handler, payload: Buffer): void {
-    const { message, peer } = exchange
-    const request: Request = {
-      peer,
-      confirmable: message.type === CON,
-      code: message.code,
-      path: demands.path,
-      query: demands.query,
-      contentFormat: demands.contentFormat,
-      accept: demands.accept,
-      options: message.options,
-      payload,
-      params: match.params,
-    }
-    const observing = message.code === GET && match.resource.observed !== undefined
-    // An address that is not proved is proved by acknowledging the first response, before any notification.
-    if (observing && demands.observe === 0 && Number.isFinite(exchange.room())) exchange.separate()
+  /** Made here and not where it is used, so that it holds on to nothing else. */
+  function responder(exchange: Exchange, wishes: Wishes): Respond {
+    return (response) => finish(exchange, wishes, response)
+  }
+
+  function call(handler: Handler, request: Request, respond: Respond): void {
     try {
-      handler(request, (response) => {
-        if (observing) observe(exchange, demands, match, request, response)
-        else finish(exchange, demands, response)
-      })
+      handler(request, respond)
     } catch (error) {
       options.failed?.(error)
-      finish(exchange, demands, { code: INTERNAL_SERVER_ERROR })
+      respond({ code: INTERNAL_SERVER_ERROR })
     }
   }
 
-  function observe(exchange: Exchange, demands: Demands, match: Match, request: Request, response: Response): void {
+  function observe(
+    exchange: Exchange,
+    wishes: Wishes,
+    match: Match,
+    handler: Handler,
+    request: Request,
+    observed: (observation: Observation) => void,
+  ): void {
     const { token } = exchange.message
-    if (demands.observe === 1) observations.cancel(request.peer, token)
-    if (demands.observe !== 0 || !isSuccess(response.code)) {
-      finish(exchange, demands, response)
-      return
-    }
-    const observation = observations.add(request, match, token)
-    const extra = observation ? [uintOption(OBSERVE, observation.sequence)] : []
-    finish(exchange, demands, response, extra, () => observation?.end())
-    if (observation) match.resource.observed?.(observation)
+    // An address that is not proved is proved by acknowledging the first response, before any notification.
+    if (wishes.observe === 0 && Number.isFinite(exchange.room())) exchange.separate()
+    call(handler, request, (response) => {
+      if (wishes.observe === 1) observations.cancel(request.peer, token)
+      if (wishes.observe !== 0 || !isSuccess(response.code)) {
+        finish(exchange, wishes, response)
+        return
+      }
+      const observation = observations.add(request, match, token)
+      const extra = observation ? [uintOption(OBSERVE, observation.sequence)] : []
+      finish(exchange, wishes, response, extra, () => observation?.end())
+      if (observation) observed(observation)
+    })
   }
 
   /** Serves a further block of a response that was kept. False when there is none: the handler is asked again. */
-  function continueDownload(exchange: Exchange, demands: Demands): boolean {
+  function continueDownload(exchange: Exchange, wishes: Wishes): boolean {
     const kept = downloads.get(transferKey(exchange))
     if (kept) {
-      finish(exchange, demands, kept.response)
+      finish(exchange, wishes, kept.response)
       return true
     }
     if (exchange.message.code === GET) return false
-    finish(exchange, demands, { code: REQUEST_ENTITY_INCOMPLETE })
+    finish(exchange, wishes, { code: REQUEST_ENTITY_INCOMPLETE })
     return true
   }
 
   function finish(
     exchange: Exchange,
-    demands: Demands,
+    wishes: Wishes,
     response: Response,
-    extra: readonly Option[] = [],
+    extra: readonly Option[] = NO_OPTIONS,
     undelivered?: () => void,
   ): void {
-    if (demands.noResponse & (1 << ((response.code >> 5) - 1))) {
+    if (wishes.noResponse & (1 << ((response.code >> 5) - 1))) {
       exchange.ignore()
       return
     }
     const room = exchange.room()
-    const { token } = exchange.message
-    const reply = shaped(exchange, response, demands, extra, room, token.length)
-    if (4 + token.length + optionsLength(reply.options) + reply.payload.length + 1 <= room)
+    const { tokenLength } = exchange
+    const reply = shaped(exchange, response, wishes, extra, room, tokenLength)
+    if (4 + tokenLength + optionsLength(reply.options) + reply.payload.length + 1 <= room)
       exchange.respond(reply.code, reply.options, reply.payload, undelivered)
     else if (isSuccess(response.code)) {
       const proof: Option[] = [{ number: ECHO, value: echo.make(exchange.peer) }]
-      exchange.respond(UNAUTHORIZED, 4 + token.length + optionsLength(proof) <= room ? proof : [])
+      exchange.respond(UNAUTHORIZED, 4 + tokenLength + optionsLength(proof) <= room ? proof : [])
     } else exchange.respond(response.code)
   }
 
@@ -222,18 +262,18 @@ export function createServer(options: ServerOptions): Server {
   function shaped(
     exchange: Exchange | undefined,
     response: Response,
-    demands: Demands | undefined,
+    wishes: Wishes | undefined,
     extra: readonly Option[],
     room: number,
     tokenLength: number,
-  ): { code: number; options: Option[]; payload: Uint8Array } {
+  ): { code: number; options: readonly Option[]; payload: Uint8Array } {
     const { code, payload = NOTHING } = response
-    const list: Option[] = [...extra, ...(response.options ?? [])]
+    const list: Option[] = [...extra, ...(response.options ?? NO_OPTIONS)]
     if (response.contentFormat !== undefined) list.push(uintOption(CONTENT_FORMAT, response.contentFormat))
     if (response.maxAge !== undefined) list.push(uintOption(MAX_AGE, response.maxAge))
-    const block1 = demands?.block1
+    const block1 = wishes?.block1
     if (block1) list.push(blockOption(BLOCK1, { ...block1, more: code === CONTINUE }))
-    const asked = demands?.block2
+    const asked = wishes?.block2
     let szx = Math.min(asked?.szx ?? LARGEST_SZX, LARGEST_SZX)
     const head = 4 + tokenLength + optionsLength(list) + 1
     const whole = payload.length <= blockSize(szx) && !asked?.num && head + payload.length <= room

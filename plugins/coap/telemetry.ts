@@ -78,20 +78,28 @@ export function createIntake(
 }
 
 export function telemetryResources(intake: Intake, rights: Rights): Resource[] {
+  /** The topic of a path, or null when it is none; by the object that stands for its parts. */
+  const topics = new WeakMap<Request['params'], string | null>()
+
+  function topicFor(params: Request['params']): string | null {
+    const known = topics.get(params)
+    if (known !== undefined) return known
+    const { device = '', stream } = params
+    const topic = isLevel(device) && (stream === undefined || isLevel(stream)) ? topicOf(device, stream) : null
+    topics.set(params, topic)
+    return topic
+  }
+
   const post = (request: Request, respond: Respond) => {
-    const { device = '', stream } = request.params
-    if (!isLevel(device) || (stream !== undefined && !isLevel(stream)))
-      respond(diagnostic(BAD_REQUEST, 'a device or stream has no slash, plus or hash in its name'))
-    else if (!rights.mayPublish(request.peer, device)) respond({ code: FORBIDDEN })
+    const topic = topicFor(request.params)
+    if (topic === null) respond(diagnostic(BAD_REQUEST, 'a device or stream has no slash, plus or hash in its name'))
+    else if (!rights.mayPublish(request.peer, request.params.device as string)) respond({ code: FORBIDDEN })
     else if (!isTelemetryFormat(request.contentFormat)) respond({ code: UNSUPPORTED_CONTENT_FORMAT })
-    else
-      intake.take(topicOf(device, stream), request.payload, request.contentFormat, (durable) =>
-        respond(durable ? DURABLE : LATER),
-      )
+    else intake.take(topic, request.payload, request.contentFormat, (durable) => respond(durable ? DURABLE : LATER))
   }
   return [
-    { path: 'telemetry/{device}', post },
-    { path: 'telemetry/{device}/{stream}', post },
+    { path: 'telemetry/{device}', post, brief: true },
+    { path: 'telemetry/{device}/{stream}', post, brief: true },
   ]
 }
 

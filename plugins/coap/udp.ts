@@ -66,17 +66,34 @@ function bound(socket: Socket, address: Address): Promise<void> {
   })
 }
 
+/** Addresses kept; then all are forgotten and learned again. */
+const MAX_PEERS = 20_000
+
+/** The peers of a socket: the same object for the same address, most of the time, so that nothing is made per datagram. */
+function createPeers(name: string, transport: () => DatagramTransport): (address: string, port: number) => Peer {
+  const byPort = new Map<number, Peer[]>()
+  let size = 0
+  return (address, port) => {
+    const there = byPort.get(port)
+    if (there) for (const peer of there) if (peer.address === address) return peer
+    if (size++ === MAX_PEERS) {
+      byPort.clear()
+      size = 1
+    }
+    const key = `${name}|${address}|${port}`
+    const peer: Peer = { key, address, port, secure: false, identity: undefined, transport: transport() }
+    // Few share a port, unless they all have the usual one.
+    if (!there || there.length === MAX_AT_PORT) byPort.set(port, [peer])
+    else there.push(peer)
+    return peer
+  }
+}
+
+const MAX_AT_PORT = 16
+
 function overSocket(socket: Socket, name: string): UdpTransport {
   let open = true
-  const ignore = () => {}
-  const peer = (address: string, port: number): Peer => ({
-    key: `${name}|${address}|${port}`,
-    address,
-    port,
-    secure: false,
-    identity: undefined,
-    transport,
-  })
+  const peer = createPeers(name, () => transport)
   const transport: UdpTransport = {
     port: socket.address().port,
     peer,
@@ -84,8 +101,8 @@ function overSocket(socket: Socket, name: string): UdpTransport {
       socket.on('message', (data: Buffer, from: RemoteInfo) => receiver.datagram(data, peer(from.address, from.port)))
     },
     send(data, to) {
-      // With a callback a failed send is reported there and not as an 'error' event.
-      if (open) socket.send(data, to.port, to.address, ignore)
+      // Without a callback, which would cost a tick of its own each: a send that fails is like a lost datagram.
+      if (open) socket.send(data, to.port, to.address)
     },
     close() {
       if (!open) return Promise.resolve()
