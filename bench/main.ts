@@ -4,6 +4,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { type CoapScenario, measureCoap, measureLibcoap, measureRegistrations, measureSessions } from './coap.ts'
 import { type Measured, measureMosquitto, measureSluice, type Scenario } from './ingest.ts'
 import { measurePlugins } from './plugins/main.ts'
 import { measureStart } from './start.ts'
@@ -76,6 +77,27 @@ async function ingest(): Promise<Row[]> {
   return rows
 }
 
+async function coap(): Promise<Row[]> {
+  const rows: Row[] = []
+  const messages = Math.round(MESSAGES / 10)
+  const add = async (name: string, scenario: Omit<CoapScenario, 'messages'>, peer?: Measured) => {
+    const measured = await several(() => measureCoap({ ...scenario, messages }))
+    rows.push({ name: `sluice: ${name}`, measured, ...(peer && { peer }) })
+    return measured
+  }
+  for (const confirmable of [false, true]) {
+    const kind = confirmable ? 'CON' : 'NON'
+    const peer = await several(() => measureLibcoap({ messages, confirmable, durability: 'interval' }))
+    rows.push({ name: `libcoap's coap-server: ${kind}`, measured: peer })
+    await add(`${kind}, durability interval`, { confirmable, durability: 'interval' }, peer)
+    if (confirmable) await add('CON, durability fsync', { confirmable, durability: 'fsync' }, peer)
+    else await add('NON, one in 20 answered', { confirmable, durability: 'interval', answerEvery: 20 }, peer)
+  }
+  const plain = rows.find(({ name }) => name === 'sluice: CON, durability interval')?.measured
+  await add('CON over DTLS, against without', { confirmable: true, durability: 'interval', secure: true }, plain)
+  return rows
+}
+
 function print(rows: readonly Row[]): void {
   const heads = ['', 'k/s', 'CPU µs', '× rate', '× CPU', 'lost', 'p99 ms', 'ready ms', 'peak MB', 'load CPU']
   const cells = rows.map(({ name, measured: m, peer }) => [
@@ -106,6 +128,11 @@ async function main(): Promise<void> {
     else process.stdout.write('ingest is skipped: mosquitto is not installed\n')
   }
   if (wanted('plugins')) process.stdout.write(`\n${await measurePlugins(medianRun)}\n`)
+  if (wanted('coap')) {
+    if (existsSync('/usr/bin/coap-server-notls')) print(await coap())
+    else process.stdout.write('coap is skipped: libcoap3-bin is not installed\n')
+  }
+  if (wanted('lwm2m')) process.stdout.write(`\n${await measureSessions()}\n${await measureRegistrations()}\n`)
   if (wanted('start')) process.stdout.write(`\n${await measureStart(RUNS)}\n`)
 }
 

@@ -6,15 +6,26 @@ import { type Ccm, createCcm } from './ccm.ts'
 
 /** Anything a cipher can be made for and kept with. */
 export interface PooledKey {
-  readonly key: Buffer
+  readonly block: Buffer
+  /** Where in the block it is. */
+  readonly keyAt: number
   /** Kept here while it is in the pool. */
   ready: Ccm | undefined
   uses: number
 }
 
+/** Bytes: AES-128. */
+export const KEY_LENGTH = 16
+
+export function keyOf({ block, keyAt }: PooledKey): Buffer {
+  return block.subarray(keyAt, keyAt + KEY_LENGTH)
+}
+
 export interface CipherPool {
   /** A cipher that is ready, or undefined: then one is made for this once, elsewhere. */
   of(key: PooledKey, tagLength: number): Ccm | undefined
+  /** Its session ended. */
+  drop(key: PooledKey): void
 }
 
 /** Uses before a key earns a cipher: making one costs about as much as these save. */
@@ -46,8 +57,13 @@ export function createCipherPool(limit = 1024): CipherPool {
       const before = kept[at]
       if (before) before.ready = undefined
       kept[at] = key
-      key.ready = createCcm(key.key, tagLength)
+      key.ready = createCcm(keyOf(key), tagLength)
       return key.ready
+    },
+    drop(key) {
+      key.ready = undefined
+      // Its place goes to the next that asks for one.
+      key.uses = 0
     },
   }
 }

@@ -11,8 +11,15 @@ import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { NotConnectedError } from '../../../gateway/errors.ts'
 import type { Clock, Timer } from '../../../gateway/plugin.ts'
 import type { DatagramReceiver, DatagramTransport, Peer } from '../transport.ts'
-import { createCipherPool } from './cipher-pool.ts'
-import { CLOSE_NOTIFY, Connection, FATAL, type FlightPart, NO_RENEGOTIATION, WARNING } from './connection.ts'
+import {
+  CLOSE_NOTIFY,
+  Connection,
+  createSecrets,
+  FATAL,
+  type FlightPart,
+  NO_RENEGOTIATION,
+  WARNING,
+} from './connection.ts'
 import {
   CLIENT_HELLO,
   CLIENT_KEY_EXCHANGE,
@@ -40,7 +47,7 @@ import {
   writeClientHello,
   writeConnectionId,
 } from './hello.ts'
-import { connectionKeys, extendedMasterSecret, masterSecret, transcriptHash, verifyData } from './key-schedule.ts'
+import { extendedMasterSecret, masterSecret, transcriptHash, verifyData } from './key-schedule.ts'
 import {
   ALERT,
   APPLICATION_DATA,
@@ -101,7 +108,7 @@ interface Attempt {
 export function createDtlsClient({ clock, lower, name = 'dtls-client' }: DtlsClientOptions): DtlsClient {
   const attempts = new Map<string, Attempt>()
   const sessions = new Map<string, Connection>()
-  const pool = createCipherPool()
+  const secrets = createSecrets()
   let receiver: DatagramReceiver | undefined
   let born = 0
 
@@ -185,9 +192,8 @@ export function createDtlsClient({ clock, lower, name = 'dtls-client' }: DtlsCli
     const master = attempt.extended
       ? extendedMasterSecret(credentials.key, transcriptHash(attempt.transcript))
       : masterSecret(credentials.key, Buffer.concat([random, serverRandom]))
-    const keys = connectionKeys(master, Buffer.concat([serverRandom, random]))
     attempt.master = master
-    connection.protect(suite, keys.server, keys.client)
+    connection.protect(suite, master, Buffer.concat([serverRandom, random]), 'client')
     attempt.flight.push({ epoch: 0, type: CHANGE_CIPHER_SPEC, body: Buffer.from([1]) })
     say(attempt, FINISHED, verifyData(master, 'client finished', transcriptHash(attempt.transcript)), 1)
     attempt.retransmits = 0
@@ -254,13 +260,13 @@ export function createDtlsClient({ clock, lower, name = 'dtls-client' }: DtlsCli
 
   function fail(attempt: Attempt, reason: string): void {
     forget(attempt)
-    attempt.connection.state = 'closed'
+    attempt.connection.close()
     const { address, port } = attempt.connection
     attempt.settle(new NotConnectedError('SLUICE_DTLS', `no DTLS session with ${address}:${port}: ${reason}`))
   }
 
   function end(connection: Connection): void {
-    connection.state = 'closed'
+    connection.close()
     if (sessions.get(connection.lower.key) === connection) sessions.delete(connection.lower.key)
     receiver?.gone(connection)
   }
@@ -279,7 +285,7 @@ export function createDtlsClient({ clock, lower, name = 'dtls-client' }: DtlsCli
     },
     connect(server, credentials, signal) {
       return new Promise((resolve, reject) => {
-        const connection = new Connection(`${name}#${++born}`, transport, server, 0, pool)
+        const connection = new Connection(`${name}#${++born}`, transport, server, 0, secrets)
         connection.identity = credentials.identity
         const aborted = () => fail(attempt, 'given up')
         const attempt: Attempt = {

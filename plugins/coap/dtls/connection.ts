@@ -1,6 +1,8 @@
 /** One association: its keys, its numbers, and where its other end is. Both roles use it. */
 import type { DatagramTransport, Peer } from '../transport.ts'
-import type { CipherPool } from './cipher-pool.ts'
+import { type CipherPool, createCipherPool } from './cipher-pool.ts'
+import { keyBlock } from './key-schedule.ts'
+import { createKeyring, type Keyring } from './keyring.ts'
 import {
   ALERT,
   APPLICATION_DATA,
@@ -12,7 +14,7 @@ import {
   plainRecord,
 } from './record.ts'
 import { createReplayWindow, isFresh, markSeen } from './replay-window.ts'
-import { type DirectionKeys, type Opened, open, type Suite, seal } from './suite.ts'
+import { type DirectionKeys, directionKeys, KEY_BLOCK, type Opened, open, type Suite, seal } from './suite.ts'
 
 /** Alerts used here (RFC 5246 §7.2, RFC 4279 §2). */
 export const CLOSE_NOTIFY = 0
@@ -33,8 +35,19 @@ export interface FlightPart {
   readonly body: Buffer
 }
 
+/** What the connections of one transport share. */
+export interface Secrets {
+  readonly keyring: Keyring
+  readonly pool: CipherPool
+}
+
+export function createSecrets(): Secrets {
+  return { keyring: createKeyring(KEY_BLOCK), pool: createCipherPool() }
+}
+
 interface Protection {
   readonly suite: Suite
+  readonly block: Buffer
   readonly read: DirectionKeys
   readonly write: DirectionKeys
 }
@@ -56,15 +69,17 @@ export class Connection implements Peer {
   ownCid: number | undefined = undefined
   /** Theirs, which we send; may be empty. */
   theirCid: Buffer = NO_CID
+  /** Of a server, until the client shows that it has it: its last message, number and body as Latin-1, which is small. */
+  finished: { readonly sequence: number; readonly body: string } | undefined = undefined
   #plainSequence: number
   #sequence = 0
   #protection: Protection | undefined = undefined
-  readonly #pool: CipherPool
+  readonly #secrets: Secrets
   readonly #window = createReplayWindow()
 
   /** @param plainSequence of the first record of epoch 0 */
-  constructor(key: string, transport: DatagramTransport, lower: Peer, plainSequence: number, pool: CipherPool) {
-    this.#pool = pool
+  constructor(key: string, transport: DatagramTransport, lower: Peer, plainSequence: number, secrets: Secrets) {
+    this.#secrets = secrets
     this.key = key
     this.transport = transport
     this.lower = lower
@@ -83,8 +98,25 @@ export class Connection implements Peer {
     return this.#protection !== undefined
   }
 
-  protect(suite: Suite, read: DirectionKeys, write: DirectionKeys): void {
-    this.#protection = { suite, read, write }
+  /** @param randoms the server's and the client's */
+  protect(suite: Suite, master: Buffer, randoms: Buffer, role: 'client' | 'server'): void {
+    const block = this.#secrets.keyring.take()
+    keyBlock(master, randoms, block)
+    const write = directionKeys(block, role)
+    const read = directionKeys(block, role === 'client' ? 'server' : 'client')
+    this.#protection = { suite, block, read, write }
+  }
+
+  /** Wipes its keys; nothing can be sent or opened any more. */
+  close(): void {
+    const { keyring, pool } = this.#secrets
+    const protection = this.#protection
+    this.state = 'closed'
+    this.#protection = undefined
+    if (!protection) return
+    pool.drop(protection.read)
+    pool.drop(protection.write)
+    keyring.giveBack(protection.block)
   }
 
   /** Sends records in one datagram. */
@@ -100,7 +132,7 @@ export class Connection implements Peer {
 
   /** False when the numbers are used up: the connection must end. */
   send(content: Uint8Array): boolean {
-    if (this.#sequence >= LAST_SEQUENCE) return false
+    if (this.#sequence >= LAST_SEQUENCE || !this.#protection) return false
     this.lower.transport.send(this.#sealed(APPLICATION_DATA, content), this.lower)
     return true
   }
@@ -116,7 +148,7 @@ export class Connection implements Peer {
     const protection = this.#protection
     if (!protection) return 'bad'
     if (!isFresh(this.#window, record.sequence)) return 'replay'
-    return open(protection.suite, protection.read, record, this.#pool) ?? 'bad'
+    return open(protection.suite, protection.read, record, this.#secrets.pool) ?? 'bad'
   }
 
   /** Call for each record that proved authentic. True when it is the newest of all. */
@@ -130,6 +162,6 @@ export class Connection implements Peer {
 
   #sealed(type: number, content: Uint8Array): Buffer {
     const { suite, write } = this.#protection as Protection
-    return seal(suite, write, 1, this.#sequence++, type, content, this.theirCid, this.#pool)
+    return seal(suite, write, 1, this.#sequence++, type, content, this.theirCid, this.#secrets.pool)
   }
 }

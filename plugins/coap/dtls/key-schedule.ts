@@ -1,6 +1,6 @@
 /** From a pre-shared key to the keys of a connection (RFC 5246 §5 and §6.3, RFC 4279 §2, RFC 7627). All with SHA-256. */
 import { createHash, createHmac } from 'node:crypto'
-import { type DirectionKeys, KEY_LENGTH, SALT_LENGTH } from './suite.ts'
+import { KEY_BLOCK } from './suite.ts'
 
 const MASTER_SECRET = 48
 const VERIFY_DATA = 12
@@ -34,25 +34,9 @@ export function extendedMasterSecret(psk: Buffer, sessionHash: Buffer): Buffer {
   return prf(premaster(psk), 'extended master secret', sessionHash, MASTER_SECRET)
 }
 
-export interface ConnectionKeys {
-  readonly client: DirectionKeys
-  readonly server: DirectionKeys
-}
-
-/** @param randoms the server's and the client's */
-export function connectionKeys(master: Buffer, randoms: Buffer): ConnectionKeys {
-  const length = 2 * (KEY_LENGTH + SALT_LENGTH)
-  // Memory of its own: a view of a pool would keep the whole pool alive as long as the session.
-  const block = Buffer.alloc(length)
-  prf(master, 'key expansion', randoms, length).copy(block)
-  const part = (at: number, size: number) => block.subarray(at, at + size)
-  const keys = (n: number): DirectionKeys => ({
-    key: part(n * KEY_LENGTH, KEY_LENGTH),
-    salt: part(2 * KEY_LENGTH + n * SALT_LENGTH, SALT_LENGTH),
-    ready: undefined,
-    uses: 0,
-  })
-  return { client: keys(0), server: keys(1) }
+/** @param randoms the server's and the client's. @param block where they go, KEY_BLOCK bytes */
+export function keyBlock(master: Buffer, randoms: Buffer, block: Buffer): void {
+  prf(master, 'key expansion', randoms, KEY_BLOCK).copy(block)
 }
 
 export function verifyData(master: Buffer, label: 'client finished' | 'server finished', transcript: Buffer): Buffer {

@@ -45,7 +45,7 @@ import {
   writeConnectionId,
   writeServerHello,
 } from './hello.ts'
-import { connectionKeys, extendedMasterSecret, masterSecret, transcriptHash, verifyData } from './key-schedule.ts'
+import { extendedMasterSecret, masterSecret, transcriptHash, verifyData } from './key-schedule.ts'
 import { CHANGE_CIPHER_SPEC, DTLS_1_2, type DtlsRecord, HANDSHAKE, TLS12_CID } from './record.ts'
 import { SUITES, type Suite } from './suite.ts'
 
@@ -84,8 +84,7 @@ export interface HandshakeParts {
   keyOf(identity: string): Buffer | undefined
   count(event: string): void
   readonly refused: ((peer: Peer, identity: string | undefined, reason: string) => void) | undefined
-  /** The connection is open. @param flight what to send again when Finished comes again */
-  completed(connection: Connection, flight: FlightPart[]): void
+  completed(connection: Connection): void
   abandoned(handshake: Handshake): void
 }
 
@@ -100,6 +99,16 @@ export interface ServerHandshakes {
   of(connection: Connection): Handshake | undefined
   abandonAll(): void
   readonly size: number
+}
+
+/** What ends a handshake, and is sent again when the client's Finished comes again. */
+export function lastFlight({ finished }: Connection): FlightPart[] {
+  if (!finished) return []
+  const body = Buffer.from(finished.body, 'latin1')
+  return [
+    { epoch: 0, type: CHANGE_CIPHER_SPEC, body: Buffer.from([1]) },
+    { epoch: 1, type: HANDSHAKE, body: writeMessage(FINISHED, finished.sequence, body) },
+  ]
 }
 
 export function createServerHandshakes(parts: HandshakeParts): ServerHandshakes {
@@ -179,7 +188,7 @@ export function createServerHandshakes(parts: HandshakeParts): ServerHandshakes 
     const offered = parts.cids && hello.extensions.get(CONNECTION_ID)
     const theirs = offered && readConnectionId(offered)
     if (theirs && parts.cids) {
-      handshake.connection.theirCid = Buffer.from(theirs)
+      if (theirs.length > 0) handshake.connection.theirCid = Buffer.from(theirs)
       extensions.push([CONNECTION_ID, writeConnectionId(parts.cids.assign(handshake.connection))])
     }
     return extensions
@@ -201,8 +210,7 @@ export function createServerHandshakes(parts: HandshakeParts): ServerHandshakes 
     handshake.master = handshake.extended
       ? extendedMasterSecret(psk, transcriptHash(handshake.transcript))
       : masterSecret(psk, Buffer.concat([clientRandom, serverRandom]))
-    const keys = connectionKeys(handshake.master, Buffer.concat([serverRandom, clientRandom]))
-    if (suite) connection.protect(suite, keys.client, keys.server)
+    if (suite) connection.protect(suite, handshake.master, Buffer.concat([serverRandom, clientRandom]), 'server')
     handshake.stage = 'finished'
     for (const record of handshake.early.splice(0)) finishing(handshake, record)
   }
@@ -243,14 +251,11 @@ export function createServerHandshakes(parts: HandshakeParts): ServerHandshakes 
     }
     handshake.transcript.push(message.whole)
     const body = verifyData(master, 'server finished', transcriptHash(handshake.transcript))
-    const flight: FlightPart[] = [
-      { epoch: 0, type: CHANGE_CIPHER_SPEC, body: Buffer.from([1]) },
-      { epoch: 1, type: HANDSHAKE, body: writeMessage(FINISHED, handshake.sequence, body) },
-    ]
-    connection.flight(flight)
+    connection.finished = { sequence: handshake.sequence, body: body.toString('latin1') }
+    connection.flight(lastFlight(connection))
     forget(handshake)
     connection.state = 'open'
-    parts.completed(connection, flight)
+    parts.completed(connection)
   }
 
   function send(handshake: Handshake, type: number, body: Buffer): void {
@@ -286,7 +291,7 @@ export function createServerHandshakes(parts: HandshakeParts): ServerHandshakes 
   function abandon(handshake: Handshake): void {
     const { connection } = handshake
     forget(handshake)
-    connection.state = 'closed'
+    connection.close()
     parts.cids?.release(connection)
     parts.abandoned(handshake)
   }

@@ -19,8 +19,7 @@
  */
 import type { Clock } from '../../../gateway/plugin.ts'
 import type { DatagramReceiver, DatagramTransport, Peer } from '../transport.ts'
-import { createCipherPool } from './cipher-pool.ts'
-import { CLOSE_NOTIFY, Connection, FATAL, type FlightPart, NO_RENEGOTIATION, WARNING } from './connection.ts'
+import { CLOSE_NOTIFY, Connection, createSecrets, FATAL, NO_RENEGOTIATION, WARNING } from './connection.ts'
 import { CID_LENGTH, createConnectionIds } from './connection-ids.ts'
 import { createCookies } from './cookie.ts'
 import { CLIENT_HELLO, FINISHED, type Fragment, HELLO_VERIFY_REQUEST, readFragment, writeMessage } from './handshake.ts'
@@ -35,7 +34,7 @@ import {
   readRecord,
   TLS12_CID,
 } from './record.ts'
-import { createServerHandshakes, type Handshake } from './server-handshake.ts'
+import { createServerHandshakes, type Handshake, lastFlight } from './server-handshake.ts'
 
 export interface DtlsServerOptions {
   readonly clock: Clock
@@ -75,9 +74,7 @@ export function createDtlsServer(options: DtlsServerOptions): DtlsServer {
   /** Least recently heard of first. */
   const sessions = new Map<string, Connection>()
   const cids = createConnectionIds()
-  /** The last flight of a session, until the client shows that it has it. */
-  const lastFlights = new WeakMap<Connection, FlightPart[]>()
-  const pool = createCipherPool()
+  const secrets = createSecrets()
   let receiver: DatagramReceiver | undefined
   let born = 0
   const handshakes = createServerHandshakes({
@@ -159,7 +156,7 @@ export function createDtlsServer(options: DtlsServerOptions): DtlsServer {
     const association = associations.get(from.key) ?? { session: undefined, handshake: undefined }
     associations.set(from.key, association)
     // Our first record has the number of the one it answers (RFC 6347 §4.2.1).
-    const connection = new Connection(`${name}#${++born}`, transport, from, record.sequence, pool)
+    const connection = new Connection(`${name}#${++born}`, transport, from, record.sequence, secrets)
     const handshake = handshakes.begin(connection, fragment, start.random)
     association.handshake = handshake
     handshakes.take(handshake, fragment)
@@ -173,8 +170,7 @@ export function createDtlsServer(options: DtlsServerOptions): DtlsServer {
     if (!association.session) associations.delete(key)
   }
 
-  function completed(connection: Connection, flight: FlightPart[]): void {
-    lastFlights.set(connection, flight)
+  function completed(connection: Connection): void {
     const association = associations.get(connection.lower.key) ?? { session: undefined, handshake: undefined }
     association.handshake = undefined
     const before = association.session
@@ -224,7 +220,7 @@ export function createDtlsServer(options: DtlsServerOptions): DtlsServer {
     sessions.set(connection.key, connection)
     if (newest && from.key !== connection.lower.key) move(connection, from)
     if (opened.type === APPLICATION_DATA) {
-      lastFlights.delete(connection)
+      connection.finished = undefined
       receiver?.datagram(opened.content, connection)
     } else if (opened.type === ALERT) alerted(connection, opened.content)
     else if (opened.type === HANDSHAKE) again(connection, opened.content)
@@ -256,8 +252,7 @@ export function createDtlsServer(options: DtlsServerOptions): DtlsServer {
   /** Its Finished again, as ours was lost; or a hello within the session, which would renegotiate. */
   function again(connection: Connection, content: Buffer): void {
     const fragment = readFragment(content, 0)
-    const flight = lastFlights.get(connection)
-    if (fragment?.type === FINISHED && flight) connection.flight(flight)
+    if (fragment?.type === FINISHED) connection.flight(lastFlight(connection))
     else if (fragment?.type === CLIENT_HELLO) connection.alert(WARNING, NO_RENEGOTIATION)
   }
 
@@ -268,9 +263,8 @@ export function createDtlsServer(options: DtlsServerOptions): DtlsServer {
 
   function end(connection: Connection): void {
     if (connection.state === 'closed') return
-    connection.state = 'closed'
+    connection.close()
     sessions.delete(connection.key)
-    lastFlights.delete(connection)
     cids.release(connection)
     const association = associations.get(connection.lower.key)
     if (association?.session === connection) {

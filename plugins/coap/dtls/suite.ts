@@ -7,7 +7,7 @@
  *   with a CID        8 × 0xff | 25 | cid length | 25 | version | epoch | sequence | cid | length of the plaintext     (RFC 9146 §5.3)
  */
 import { type CipherCCMTypes, createCipheriv, createDecipheriv } from 'node:crypto'
-import type { CipherPool, PooledKey } from './cipher-pool.ts'
+import { type CipherPool, KEY_LENGTH, keyOf, type PooledKey } from './cipher-pool.ts'
 import { DTLS_1_2, type DtlsRecord, HEADER, TLS12_CID, writeHeader } from './record.ts'
 
 export interface Suite {
@@ -30,13 +30,22 @@ export const SUITES: readonly Suite[] = [
   { id: 0xc0a8, name: 'TLS_PSK_WITH_AES_128_CCM_8', cipher: 'aes-128-ccm', tagLength: 8 },
 ]
 
-export const KEY_LENGTH = 16
-export const SALT_LENGTH = 4
+const SALT_LENGTH = 4
 const EXPLICIT_NONCE = 8
 
-/** Keys of one direction. */
+/** client key 16 | server key 16 | client salt 4 | server salt 4 (RFC 5246 §6.3). */
+export const KEY_BLOCK = 2 * (KEY_LENGTH + SALT_LENGTH)
+
+/** Keys of one direction: where they are in the session's key block. */
 export interface DirectionKeys extends PooledKey {
-  readonly salt: Buffer
+  readonly saltAt: number
+}
+
+/** @param block KEY_BLOCK bytes */
+export function directionKeys(block: Buffer, sender: 'client' | 'server'): DirectionKeys {
+  const nth = sender === 'client' ? 0 : 1
+  const saltAt = 2 * KEY_LENGTH + nth * SALT_LENGTH
+  return { block, keyAt: nth * KEY_LENGTH, saltAt, ready: undefined, uses: 0 }
 }
 
 /** An opened record. */
@@ -69,7 +78,7 @@ export function seal(
     ready.seal(nonce, additional, plain, record, at + EXPLICIT_NONCE)
     return record
   }
-  const cipher = createCipheriv(suite.cipher, keys.key, nonce, { authTagLength: suite.tagLength })
+  const cipher = createCipheriv(suite.cipher, keyOf(keys), nonce, { authTagLength: suite.tagLength })
   cipher.setAAD(additional, { plaintextLength: plain.length })
   record.set(cipher.update(plain), at + EXPLICIT_NONCE)
   cipher.final()
@@ -93,7 +102,7 @@ export function open(suite: Suite, keys: DirectionKeys, record: DtlsRecord, pool
 
 function openOnce(suite: Suite, keys: DirectionKeys, nonce: Buffer, additional: Buffer, sealed: Buffer) {
   const plaintextLength = sealed.length - suite.tagLength
-  const decipher = createDecipheriv(suite.cipher, keys.key, nonce, { authTagLength: suite.tagLength })
+  const decipher = createDecipheriv(suite.cipher, keyOf(keys), nonce, { authTagLength: suite.tagLength })
   try {
     decipher.setAuthTag(sealed.subarray(plaintextLength))
     decipher.setAAD(additional, { plaintextLength })
@@ -107,7 +116,7 @@ function openOnce(suite: Suite, keys: DirectionKeys, nonce: Buffer, additional: 
 
 function nonceOf(keys: DirectionKeys, explicit: Buffer, at: number): Buffer {
   const nonce = Buffer.allocUnsafe(SALT_LENGTH + EXPLICIT_NONCE)
-  for (let i = 0; i < SALT_LENGTH; i++) nonce[i] = keys.salt[i] as number
+  for (let i = 0; i < SALT_LENGTH; i++) nonce[i] = keys.block[keys.saltAt + i] as number
   for (let i = 0; i < EXPLICIT_NONCE; i++) nonce[SALT_LENGTH + i] = explicit[at + i] as number
   return nonce
 }

@@ -34,7 +34,12 @@ test('gives what OpenSSL gives, message after message, for every length', () => 
 
 test('keeps a bounded number of ciphers, for the keys that are used', () => {
   const pool = createCipherPool(4)
-  const keys: PooledKey[] = Array.from({ length: 20 }, () => ({ key: randomBytes(16), ready: undefined, uses: 0 }))
+  const keys: PooledKey[] = Array.from({ length: 20 }, () => ({
+    block: randomBytes(16),
+    keyAt: 0,
+    ready: undefined,
+    uses: 0,
+  }))
   const busy = keys[0] as PooledKey
   for (let round = 0; round < 100; round++)
     for (const key of keys) {
