@@ -3,7 +3,7 @@ import type { Clock } from './clock.ts'
 import { SluiceError } from './errors.ts'
 import type { Log } from './logging.ts'
 import type { Plugin, PluginMetrics, Roles } from './plugin.ts'
-import type { Settings } from './settings.ts'
+import type { PluginStores } from './plugin-stores.ts'
 
 export interface HostParts {
   readonly gateway: string
@@ -11,7 +11,7 @@ export interface HostParts {
   readonly plugins: () => readonly Plugin[]
   readonly clock: Clock
   readonly log: Log
-  readonly settings: Settings
+  readonly stores: Pick<PluginStores, 'of'>
   readonly resolve: (path: string) => string
 }
 
@@ -52,7 +52,7 @@ export function createPluginHost(parts: HostParts): PluginHost {
         clock: parts.clock,
         log: parts.log.child({ stage: 'plugin', instance }),
         metrics: metricsOf(instance),
-        store: parts.settings.store(instance),
+        store: parts.stores.of(instance),
         path: parts.resolve,
       })
     },

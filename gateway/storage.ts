@@ -18,6 +18,7 @@ import { type Log as DurableLog, openLog } from './log/log.ts'
 import type { Log } from './logging.ts'
 import { openOutboxFiles } from './outbox/durable.ts'
 import type { Outbox } from './outbox/outbox.ts'
+import { openPluginStores, type PluginStores } from './plugin-stores.ts'
 import { openSettings, type Settings } from './settings.ts'
 import { createWear, type Wear } from './wear.ts'
 
@@ -43,6 +44,7 @@ export interface Storage {
   readonly settings: Settings
   /** Sessions and retained messages of the broker. */
   readonly sessions: SessionLog
+  readonly pluginStores: PluginStores
   /** True when the last gateway on this directory was not stopped but ended. */
   readonly crashed: boolean
   /** Damage found since the last call, to be recorded as gaps. */
@@ -126,6 +128,14 @@ async function open({ config, directory, clock, log, ...parts }: StorageParts, l
     onTrouble: (trouble) => disk.trouble('changes', trouble),
     onDamage: ({ file, offset, bytes }) => disk.damaged(file, `${bytes} bytes at ${offset}`),
   })
+  const pluginStores = await openPluginStores({
+    directory: join(directory, 'plugins'),
+    files,
+    clock,
+    onTrouble: (trouble) => disk.trouble('plugins', trouble),
+    onDamage: ({ file, offset, bytes }) => disk.damaged(file, `${bytes} bytes at ${offset}`),
+    before: (instance) => settings.store(instance),
+  })
   const { commit, segment, buffer, compress } = config.journal
   const eager = commit <= EAGER_UP_TO
   const journalLog = await openLog({
@@ -161,6 +171,7 @@ async function open({ config, directory, clock, log, ...parts }: StorageParts, l
     checkpoint,
     settings,
     sessions: new SessionLog(sessionLog, clock, eager),
+    pluginStores,
     crashed,
     takeLost: disk.takeLost,
     trouble: disk.current,
@@ -172,6 +183,7 @@ async function open({ config, directory, clock, log, ...parts }: StorageParts, l
       await sessionLog.close()
       await history?.close()
       await changes.close()
+      await pluginStores.close()
       await outbox.close()
       lock.release()
     },

@@ -60,7 +60,7 @@ export async function buildStages({ storage, running, clock, log }: StageParts):
     plugins: () => running.loaded.plugins,
     clock,
     log,
-    settings: storage.settings,
+    stores: storage.pluginStores,
     resolve: (path) => running.loaded.resolve(path),
   })
   const descriptions = createDescriptions({
