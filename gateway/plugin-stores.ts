@@ -69,8 +69,8 @@ export async function openPluginStores(parts: PluginStoreParts): Promise<PluginS
   function compact(): void {
     if (++records < 2 * live + SLACK) return
     const from = log.next
+    // No room: the history stays, and the next change tries again.
     for (const [instance, entries] of instances)
-      // No room: the history stays, and the next change tries again.
       for (const [key, value] of entries)
         if (log.append(Buffer.from(JSON.stringify([instance, key, value]))) < 0) return
     records = live

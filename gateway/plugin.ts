@@ -123,6 +123,8 @@ export interface Commander {
    * "waits for …", such as `the device to wake`. Undefined when this commander does not know the device.
    */
   waiting?(device: string): string | undefined
+  /** Devices that it keeps a connection or a registration of, whether they have sent anything or not. */
+  devices?(): Iterable<string>
   /** Undefined when this commander does not know the device. */
   describe?(device: string): DeviceConnection | undefined
   /** Resolves with the device's answer. Rejects when nothing was sent; resolves never after the signal aborted. */

@@ -52,7 +52,7 @@ function list(page: DevicePage, paint: ReturnType<typeof paintFor>): string {
     [
       { head: 'DEVICE', cell: (d) => d.id },
       { head: 'SOURCE', cell: (d) => d.source },
-      ...(devices.some((d) => d.connection) ? [connection] : []),
+      ...(devices.some((d) => d.connection) ? CONNECTION : []),
       { head: 'READINGS', cell: (d) => count(d.readings), right: true },
       { head: 'LAST TIME', cell: (d) => d.time },
       { head: 'LAST READING', cell: (d) => fieldList(d.fields) },
@@ -63,7 +63,10 @@ function list(page: DevicePage, paint: ReturnType<typeof paintFor>): string {
   return devices.length < total ? `${lines}\n${devices.length} of ${total}; --limit shows more` : lines
 }
 
-const connection = { head: 'CONNECTION', cell: (d: DeviceStatus) => d.connection?.state ?? '' }
+const CONNECTION = [
+  { head: 'CONNECTION', cell: (d: DeviceStatus) => d.connection?.state ?? '' },
+  { head: 'DETAILS', cell: (d: DeviceStatus) => fieldList(d.connection?.details ?? {}, 10) },
+]
 
 const MAX_FIELDS = 6
 

@@ -11,24 +11,26 @@ import type { ViewParts } from './parts.ts'
 type DeviceParts = Pick<ViewParts, 'devices' | 'descriptions' | 'sources'>
 
 /**
- * Undefined for a device that has sent nothing and of which nobody said anything.
+ * Undefined for a device that has sent nothing, of which nobody said anything, and which no commander knows.
  *
  * @param started wall clock, ms: stands for the time of a device that has sent nothing
  */
 export function deviceStatus(parts: DeviceParts, id: string, started: number): DeviceStatus | undefined {
   const last = parts.devices.find(id)?.last
   const described = parts.descriptions.get(id)
-  if (last === undefined && described === undefined) return undefined
   const connection = connectionOf(id, parts.sources)
+  if (last === undefined && described === undefined && connection === undefined) return undefined
   return {
     id,
-    ...(last ? lastOf(last) : { ...SILENT, time: iso(started), received: iso(started) }),
+    ...(last
+      ? lastOf(last)
+      : { ...SILENT, source: connection?.source ?? 'config', time: iso(started), received: iso(started) }),
     ...(described ? saidOf(described, parts.descriptions.origin(id)) : {}),
     ...(connection ? { connection } : {}),
   }
 }
 
-const SILENT = { source: 'config', readings: 0, tags: {}, fields: {} }
+const SILENT = { readings: 0, tags: {}, fields: {} }
 
 function lastOf(last: LastReading) {
   const { source, stream, time, received, count, tags } = last
@@ -67,10 +69,14 @@ export function devicePage(
   }
 }
 
-/** Those that have spoken, and those of which somebody spoke. */
-function known({ devices, descriptions }: DeviceParts): string[] {
+/** Those that have spoken, those of which somebody spoke, and those that registered. */
+function known({ devices, descriptions, sources }: DeviceParts): string[] {
   const heard = [...devices.all()].filter(({ last }) => last !== undefined)
-  return [...heard.map(({ id }) => id), ...descriptions.ids()]
+  return [
+    ...heard.map(({ id }) => id),
+    ...descriptions.ids(),
+    ...sources.list().flatMap(({ commander }) => listedBy(commander)),
+  ]
 }
 
 /** As the first commander sees it that knows the device. */
@@ -83,6 +89,14 @@ function connectionOf(device: string, sources: Sources): DeviceStatus['connectio
 }
 
 /** A plugin that throws harms no listing. */
+function listedBy(commander: Commander | undefined): string[] {
+  try {
+    return [...(commander?.devices?.() ?? [])]
+  } catch {
+    return []
+  }
+}
+
 function describedBy(commander: Commander | undefined, device: string): DeviceConnection | undefined {
   try {
     return commander?.describe?.(device)

@@ -140,6 +140,12 @@ export function createCommands(options: CommandOptions): CommandChannel {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
+    devices: () => channels.keys(),
+    describe(device) {
+      const channel = channels.get(device)
+      const security = channel?.peer.secure ? 'psk' : 'none'
+      return channel && { state: 'online', details: { protocol: 'CoAP', observes: `/command/${device}`, security } }
+    },
     execute(command, signal) {
       const channel = channels.get(command.device)
       if (channel) return notify(channel, command, signal)

@@ -7,7 +7,7 @@
  *                                                                     execute and create are not: nobody knows
  */
 import { DecodeError, NotConnectedError, reasonOf } from '../../gateway/errors.ts'
-import type { Command, Commander, CommandResult } from '../../gateway/plugin.ts'
+import type { Command, Commander, CommandResult, DeviceConnection } from '../../gateway/plugin.ts'
 import type { ClientRequest, ClientResponse } from '../coap/client.ts'
 import { codeText } from '../coap/codec.ts'
 import { DELETE, GET, isSuccess, POST, PUT, UNSUPPORTED_CONTENT_FORMAT } from '../coap/codes.ts'
@@ -18,6 +18,7 @@ import { LOCATION_PATH } from '../coap/options.ts'
 import type { Running } from '../coap/service.ts'
 import type { Catalog } from './catalog.ts'
 import type { Lwm2mConfig } from './config.ts'
+import { connectionOf, waitingFor } from './connection.ts'
 import { decodeContent, encodings } from './content.ts'
 import { printable } from './measurement.ts'
 import { type Operation, operationOf } from './operation.ts'
@@ -36,6 +37,9 @@ export interface CommandOptions {
 
 export interface Commands extends Commander {
   onReachable(listener: (device: string) => void): () => void
+  waiting(device: string): string | undefined
+  describe(device: string): DeviceConnection | undefined
+  devices(): Iterable<string>
   /** The client listens now. */
   spoke(registration: Registration): void
 }
@@ -84,6 +88,8 @@ export function createCommands(options: CommandOptions): Commands {
     return perform(device, operation, requests, signal)
   }
 
+  const listens = (registration: Registration) => registration.peer !== undefined && registrations.isAwake(registration)
+
   /** @throws NotConnectedError */
   function connected(device: string) {
     const registration = registrations.ofEndpoint(device)
@@ -122,8 +128,17 @@ export function createCommands(options: CommandOptions): Commands {
   return {
     reaches(device) {
       const registration = registrations.ofEndpoint(device)
-      return registration?.peer !== undefined && registrations.isAwake(registration)
+      return registration !== undefined && listens(registration)
     },
+    waiting(device) {
+      const registration = registrations.ofEndpoint(device)
+      return registration && !listens(registration) ? waitingFor(registration) : undefined
+    },
+    describe(device) {
+      const registration = registrations.ofEndpoint(device)
+      return registration && connectionOf(registration, listens(registration))
+    },
+    devices: () => [...registrations.all()].map(({ endpoint }) => endpoint),
     onReachable(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)

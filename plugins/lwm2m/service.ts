@@ -123,6 +123,9 @@ export function createLwm2mService(config: Lwm2mConfig, context: PluginContext):
           for (const stop of stops) stop?.()
         }
       },
+      waiting: (device) => commands.waiting(device) ?? service.commander.waiting?.(device),
+      describe: (device) => commands.describe(device) ?? service.commander.describe?.(device),
+      devices: () => [...commands.devices(), ...(service.commander.devices?.() ?? [])],
       execute: (command, signal) =>
         commands.reaches(command.device) || !service.commander.reaches(command.device)
           ? commands.execute(command, signal)

@@ -262,7 +262,16 @@ test('lets commands wait for a client in queue mode until it speaks', async (t) 
   await own.register(['ep=lamp-3', 'lwm2m=1.0', 'b=UQ'], LINKS)
   await until(() => reachable[0])
   assert.equal(commander?.reaches('lamp-3'), true)
+  assert.deepEqual([commander?.describe?.('lamp-3')?.state, commander?.waiting?.('lamp-3')], ['online', undefined])
   await until(() => (commander?.reaches('lamp-3') ? undefined : true))
+  const { state, details } = commander?.describe?.('lamp-3') ?? {}
+  const { contact, ...rest } = details ?? {}
+  const said = { protocol: 'LwM2M 1.0', binding: 'UQ', queue: true, lifetime: 86_400, security: 'none' }
+  assert.deepEqual([state, rest], ['asleep', { ...said, objects: '/1/0 /3/0 /3303/0 /3311/0' }])
+  assert.ok(Math.abs(Date.parse(String(contact)) - Date.now()) < 60_000)
+  assert.deepEqual([...(commander?.devices?.() ?? [])], ['lamp-3'])
+  assert.equal(commander?.waiting?.('lamp-3'), 'the device to wake (queue mode)')
+  assert.equal(commander?.waiting?.('lamp-4'), undefined)
   await assert.rejects(async () => commander?.execute(order('read', { path: '/3/0' }), never), /sleeps \(queue mode\)/)
   reachable.length = 0
   assert.equal(await own.update(), CHANGED)
