@@ -1,4 +1,5 @@
 /** What the demo shows: a block that is redrawn on a terminal, lines elsewhere. */
+import { stripVTControlCharacters } from 'node:util'
 import type { Paint } from '../cli/terminal.ts'
 import type { AlertRecord, WindowRecord } from '../record.ts'
 
@@ -80,8 +81,7 @@ export function createScreen(output: Output, paint: Paint, limit: number | undef
 
 /** Wrapped lines could not be written over. */
 function draw(line: string, columns: number): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be counted
-  const bare = line.replaceAll(/\x1b\[\d+m/g, '')
+  const bare = stripVTControlCharacters(line)
   return `\x1b[2K${bare.length < columns ? line : bare.slice(0, columns - 1)}\n`
 }
 

