@@ -30,23 +30,43 @@ export interface ChoreParts {
 
 /** Returns a function that ends them. */
 export function startChores(parts: ChoreParts): () => void {
-  const timers = [parts.clock.every(TICK, () => tick(parts)), parts.clock.every(HOUSEKEEPING, () => keepHouse(parts))]
+  const closeWindows = createWindowCloser(parts)
+  const timers = [
+    parts.clock.every(TICK, () => tick(parts, closeWindows)),
+    parts.clock.every(HOUSEKEEPING, () => keepHouse(parts)),
+  ]
   return () => {
     for (const timer of timers) timer.cancel()
   }
 }
 
-function tick({ entrance, pipeline, stages, clock }: ChoreParts): void {
+function tick({ entrance, stages, clock }: ChoreParts, closeWindows: () => void): void {
   const { intake } = entrance
   entrance.lookAtTime()
   entrance.changeTables()
-  const closing = pipeline.windows.due(clock.now(), clock.monotonic(), pipeline.entry)
-  if (closing) intake.control({ type: 'tick', tick: closing })
+  closeWindows()
   const fact = stages.rules.due(clock.now(), clock.monotonic())
   if (fact) entrance.ruleFact(fact)
   intake.checkRoom()
   if (!intake.full) intake.flushDrops(entrance.taking)
   stages.commands.stage.poke()
+}
+
+/** Very many are closed in slices, one in each turn of the event loop. */
+function createWindowCloser({ entrance, pipeline, running, clock }: ChoreParts): () => void {
+  let again = false
+  const close = () => {
+    const tick = pipeline.windows.due(clock.now(), clock.monotonic(), pipeline.entry)
+    if (!tick || !entrance.intake.control({ type: 'tick', tick }) || !pipeline.windows.ticking) return
+    again = true
+    setImmediate(() => {
+      again = false
+      if (running.ready) close()
+    })
+  }
+  return () => {
+    if (!again) close()
+  }
 }
 
 function keepHouse({ storage, running, entrance, checkpointing, whereabouts }: ChoreParts): void {

@@ -13,6 +13,7 @@ import type { Closing } from './closing.ts'
 import { DEVICE, LAST_ENTRY, NEXT_CLOSE, NEXT_KEY } from './keys.ts'
 import { CLOCK as MOMENT_CLOCK, TIME as MOMENT_TIME, type Moment } from './moment.ts'
 import { NONE } from './slab.ts'
+import { hashOf, isIn, type Slice } from './slices.ts'
 import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 import type { WindowSource } from './sources.ts'
 import { Table } from './table.ts'
@@ -31,6 +32,7 @@ const COLUMNS = 6
 
 /** Keys of one device that are compared one after the other before the index is asked. */
 const COMPARED = 8
+const NOBODY: number[] = []
 
 export class DeviceClosing implements Closing {
   readonly book: WindowBook
@@ -38,6 +40,8 @@ export class DeviceClosing implements Closing {
   readonly #moment: Moment
   readonly #devices = new Table(COLUMNS)
   #ids: (string | undefined)[] = []
+  /** Of the ids. */
+  readonly #hashes: number[] = []
   readonly #byId = new Map<string, number>()
   /** No device with an open window had its last reading before this entry. */
   #idleBound = Number.POSITIVE_INFINITY
@@ -86,19 +90,19 @@ export class DeviceClosing implements Closing {
     this.#move(device, time)
   }
 
-  due(now: number, idleTo: number): boolean {
-    return this.#pass(now - this.book.definition.delay, idleTo, undefined)
+  due(now: number, idleTo: number): number {
+    return this.#pass(now - this.book.definition.delay, idleTo).length
   }
 
-  tick(now: number, idleTo: number | undefined): void {
-    const closing: number[] = []
-    this.#pass(now - this.book.definition.delay, idleTo ?? NONE, closing)
+  tick(now: number, idleTo: number | undefined, slice: Slice | undefined): void {
+    const closing = this.#pass(now - this.book.definition.delay, idleTo ?? NONE)
     for (const device of closing) {
+      if (!isIn(slice, this.#hashes[device] as number)) continue
       if (this.#devices.get(device, LAST) <= (idleTo ?? NONE)) this.#close(device, Number.POSITIVE_INFINITY)
       else this.#move(device, now)
     }
     // What was closed may have held the bounds.
-    if (closing.length > 0) this.#pass(Number.NEGATIVE_INFINITY, NONE, undefined, true)
+    if (closing.length > 0) this.#pass(Number.NEGATIVE_INFINITY, NONE, true)
   }
 
   flush(): void {
@@ -124,7 +128,7 @@ export class DeviceClosing implements Closing {
   }
 
   bytes(): number {
-    return this.book.bytes() + this.#devices.cells.byteLength + this.#devices.used * 56
+    return this.book.bytes() + this.#devices.cells.byteLength + this.#devices.used * 64
   }
 
   save(writer: SnapshotWriter): void {
@@ -138,6 +142,7 @@ export class DeviceClosing implements Closing {
     this.#devices.load(reader)
     this.#ids = (reader.json() as (string | null)[]).map((id) => id ?? undefined)
     this.#ids.forEach((id, device) => {
+      this.#hashes[device] = hashOf(id ?? '')
       if (id !== undefined) this.#byId.set(id, device)
     })
     this.#idleBound = Number.NEGATIVE_INFINITY
@@ -167,6 +172,7 @@ export class DeviceClosing implements Closing {
     this.#devices.set(row, NEXT, Number.POSITIVE_INFINITY)
     this.#devices.set(row, FIRST_KEY, NONE)
     this.#ids[row] = device.id
+    this.#hashes[row] = hashOf(device.id)
     this.#byId.set(device.id, row)
     device.slots[this.#slot] = row
     return row
@@ -266,29 +272,27 @@ export class DeviceClosing implements Closing {
   }
 
   /**
-   * Passes over all devices when the bounds allow that one is due, and raises the bounds. Notes the devices that are
-   * due in `closing`, or stops at the first when there is none to note them in.
+   * Passes over all devices when the bounds allow that one is due, and raises the bounds.
    *
    * @param clock stamped devices close what ends at or before it
+   * @returns the devices that are due
    */
-  #pass(clock: number, idleTo: number, closing: number[] | undefined, always = false): boolean {
-    if (!always && idleTo < this.#idleBound && clock < this.#stampedBound) return false
+  #pass(clock: number, idleTo: number, always = false): number[] {
+    if (!always && idleTo < this.#idleBound && clock < this.#stampedBound) return NOBODY
+    const due: number[] = []
     let idleBound = Number.POSITIVE_INFINITY
     let stampedBound = Number.POSITIVE_INFINITY
     for (let device = 0; device < this.#ids.length; device++) {
       if (this.#ids[device] === undefined || this.#devices.get(device, NEXT) === Number.POSITIVE_INFINITY) continue
       const last = this.#devices.get(device, LAST)
       const stamped = this.#devices.get(device, STAMPED) === 1
-      if (last <= idleTo || (stamped && this.#ends(device, clock) <= clock)) {
-        if (!closing) return true
-        closing.push(device)
-      }
+      if (last <= idleTo || (stamped && this.#ends(device, clock) <= clock)) due.push(device)
       if (last < idleBound) idleBound = last
       if (stamped) stampedBound = Math.min(stampedBound, this.#devices.get(device, NEXT))
     }
     this.#idleBound = idleBound
     this.#stampedBound = stampedBound
-    return closing !== undefined && closing.length > 0
+    return due
   }
 
   /** When the device's next window ends; worked out anew for sessions, whose end moves with each reading. */

@@ -56,9 +56,9 @@ export class SourceClosing implements Closing {
     this.#follow(this.#processing ? now : Number.NEGATIVE_INFINITY)
   }
 
-  due(now: number, idleTo: number): boolean {
-    if (this.#heap.top() === NONE) return false
-    return this.#nextEnd() <= this.#target(now, Math.max(idleTo, this.#idleTo))
+  due(now: number, idleTo: number): number {
+    if (this.#heap.top() === NONE) return 0
+    return this.#nextEnd() <= this.#target(now, Math.max(idleTo, this.#idleTo)) ? 1 : 0
   }
 
   tick(now: number, idleTo: number | undefined): void {

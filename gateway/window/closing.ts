@@ -1,6 +1,7 @@
 import type { Reading } from '../reading.ts'
 import type { WindowRecord } from '../record.ts'
 import type { WindowBook } from './book.ts'
+import type { Slice } from './slices.ts'
 import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 import type { WindowSource } from './sources.ts'
 
@@ -14,9 +15,10 @@ export interface Closing {
   add(reading: Reading, entry: number, source: WindowSource): void
   /** A reading that was not counted has shown a time. */
   advance(device: string, time: number, stamped: boolean, now: number): void
-  /** True when a tick would close something. Changes nothing that results depend on. */
-  due(now: number, idleTo: number): boolean
-  tick(now: number, idleTo: number | undefined): void
+  /** How many keys or devices a tick would close, at least about. Changes nothing that results depend on. */
+  due(now: number, idleTo: number): number
+  /** @param slice only these, where each device closes by itself */
+  tick(now: number, idleTo: number | undefined, slice: Slice | undefined): void
   /** Emits everything that is open: the definition is given up. */
   flush(): void
   /** The latest result of the key that the reading belongs to. */

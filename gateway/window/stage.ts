@@ -18,6 +18,7 @@ import { closesByDevice, signatureOf, type WindowDefinition } from './definition
 import { IdleSamples } from './idle-samples.ts'
 import type { WindowLedgerRow } from './ledger.ts'
 import { createMoment, NOW, TIME } from './moment.ts'
+import { nextSlice, type Slice, sliced } from './slices.ts'
 import { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 import { move, type SourceState, stampedTime, WindowSources } from './sources.ts'
 import { SteadyClock, type SteadyClockState } from './steady-clock.ts'
@@ -34,6 +35,8 @@ export interface Tick {
   readonly idle: Readonly<Record<string, number>>
   /** Corrections that wait are sent, and losses reported. */
   readonly flush?: true
+  /** Of many devices only these; further ticks follow with the others. */
+  readonly slice?: Slice
 }
 
 export interface WindowStageOptions {
@@ -85,6 +88,8 @@ export class WindowStage {
   readonly #closings: Closing[]
   readonly #running: Running[]
   readonly #attaching: Running[]
+  /** What is left of a tick in slices. Live only: after a restart `due` finds the rest anew. */
+  #rest: Tick | undefined
   /** Monotonic time at which something was first seen to wait for a flush. Live only. */
   #waitingSince: number | undefined
 
@@ -127,26 +132,37 @@ export class WindowStage {
    * @param lastEntry the last entry that was processed
    */
   due(now: number, monotonic: number, lastEntry: number): Tick | null {
+    if (this.#rest) return this.#rest
     const steady = this.#clock.at(now)
     const idle: Record<string, number> = {}
-    let something = false
+    let most = 0
     for (const { definition, closing, samples } of this.#running) {
       const idleTo = samples.note(monotonic, lastEntry)
-      if (!closing.due(steady, idleTo)) continue
-      something = true
+      const due = closing.due(steady, idleTo)
+      if (due === 0) continue
+      most = Math.max(most, due)
       if (idleTo !== NEVER) idle[definition.name] = idleTo
     }
     const flush = this.#mustFlush(monotonic)
-    if (flush) return { now, idle, flush }
-    return something ? { now, idle } : null
+    if (most === 0 && !flush) return null
+    const slice = sliced(most)
+    return { now, idle, ...(flush && { flush }), ...(slice && { slice }) }
+  }
+
+  /** A tick was cut into slices and some are still to be given: sooner than by the clock. */
+  get ticking(): boolean {
+    return this.#rest !== undefined
   }
 
   /** Closes what the tick says; live and on replay. */
   tick(tick: Tick): void {
     this.#clock.see(tick.now)
     const now = this.#clock.time
+    const { idle, slice } = tick
+    const next = slice && nextSlice(slice)
+    this.#rest = next && { now: tick.now, idle, slice: next }
     this.#sources.tick(now)
-    for (const { definition, closing } of this.#running) closing.tick(now, tick.idle[definition.name])
+    for (const { definition, closing } of this.#running) closing.tick(now, idle[definition.name], slice)
     if (!tick.flush) return
     this.#waitingSince = undefined
     for (const { book } of this.#closings) book.flush()

@@ -34,7 +34,9 @@ function journal(seed: number, count: number): Step[] {
     if (i === Math.floor(count / 3)) step = 3_600_000
     if (i === Math.floor((count * 2) / 3)) step = 0
     const wall = Math.floor(START + monotonic + step)
-    const tick = bench.stage.due(wall, monotonic, bench.entry)
+    const due = bench.stage.due(wall, monotonic, bench.entry)
+    // Some in slices, as if there were very many devices; the rest of it is due next.
+    const tick = due && !due.slice && next() < 0.3 ? { ...due, slice: { index: 0, of: 3 } } : due
     if (tick) {
       bench.entry++
       bench.stage.tick(tick)
@@ -114,4 +116,47 @@ describe('the same readings and ticks', () => {
       assert.equal(new Set(counted.map(({ key, start }) => JSON.stringify([key, start]))).size, counted.length)
     })
   }
+})
+
+describe('very many devices', () => {
+  const NOW = START + 10_000
+  const devices = Array.from({ length: 1200 }, (_, i) => `d${i}`)
+
+  /** Results by the slice that closed them. */
+  function closeAll(present: readonly string[]): string[][] {
+    const bench = new Bench(define({ name: 'w' }))
+    for (const device of present) bench.add({ device, time: START, received: START, stamped: true, fields: { a: 1 } })
+    const slices: string[][] = []
+    for (let index = 0; index < 3; index++) {
+      const before = bench.records.length
+      bench.stage.tick({ now: NOW + 60_000, idle: {}, slice: { index, of: 3 } })
+      slices.push(bench.records.slice(before).map(({ key }) => key.device as string))
+    }
+    return slices
+  }
+
+  it('close in slices, one tick after the other, each device once', () => {
+    const bench = new Bench(define({ name: 'w' }))
+    for (const device of devices) bench.add({ device, time: START, received: START, stamped: true, fields: { a: 1 } })
+    const sizes: number[] = []
+    for (let tick = bench.stage.due(NOW + 60_000, 0, bench.entry); tick; tick = bench.stage.due(NOW + 60_000, 0, 0)) {
+      const before = bench.records.length
+      bench.stage.tick(tick)
+      sizes.push(bench.records.length - before)
+    }
+    assert.equal(sizes.length, 3)
+    assert.ok(Math.max(...sizes) < 500, `${sizes}`)
+    assert.equal(new Set(bench.records.map(({ key }) => key.device)).size, 1200)
+    assert.equal(bench.stage.ticking, false)
+  })
+
+  it('are in the same slice when some of them are missing', () => {
+    const all = closeAll(devices)
+    const some = devices.filter((_, i) => i % 3 !== 1)
+    const missing = new Set(devices.filter((device) => !some.includes(device)))
+    assert.deepEqual(
+      closeAll(some),
+      all.map((slice) => slice.filter((device) => !missing.has(device))),
+    )
+  })
 })
