@@ -5,12 +5,12 @@
 import type { Reading } from '../reading.ts'
 import { TEXT } from '../reading.ts'
 import type { NumberStatistics, TextStatistics } from '../record.ts'
-import { Distinct, type DistinctState } from './distinct.ts'
+import type { Distinct } from './distinct.ts'
+import { type Extra, Extras } from './extras.ts'
 import { type Layout, type LayoutState, Layouts, type Plan } from './layout.ts'
 import { type Moment, TIME } from './moment.ts'
 import { EXTRA, HEADER, LAST_READING, LAYOUT, MIXED, NEXT_PANE, READINGS, SOURCE, START } from './pane-header.ts'
 import { put } from './put.ts'
-import { QuantileSketch, type SketchPartial } from './quantile-sketch.ts'
 import { CHUNK_BITS, capacityFor, NONE, OFFSET_MASK, Slab } from './slab.ts'
 import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 import {
@@ -27,24 +27,7 @@ import {
   type StatisticsPlan,
   SUM,
 } from './statistics.ts'
-import { TextCounts, type TextCountsState } from './text-counts.ts'
-
-/** Per text field its counts, per numeric field its sketch; readings per source id when there are several. */
-interface Extra {
-  readonly texts: TextCounts[]
-  readonly textDistinct: Distinct[]
-  readonly sketches: QuantileSketch[]
-  readonly distinct: Distinct[]
-  sources: number[] | undefined
-}
-
-type ExtraState = readonly [
-  texts: readonly TextCountsState[],
-  textDistinct: readonly DistinctState[],
-  sketches: readonly SketchPartial[],
-  distinct: readonly DistinctState[],
-  sources: readonly number[] | null,
-]
+import type { TextCounts } from './text-counts.ts'
 
 type FieldReport = NumberStatistics | TextStatistics
 export type FieldReports = Record<string, FieldReport>
@@ -56,8 +39,7 @@ export class Panes {
   readonly #textLimit: number
   readonly #moment: Moment
   readonly #sidecars: boolean
-  #extras: (Extra | undefined)[] = []
-  #freeExtras: number[] = []
+  readonly #extras: Extras
   /** Values left out because their pane had no room for another field. */
   skipped = 0
 
@@ -67,6 +49,7 @@ export class Panes {
     this.#layouts = new Layouts(statistics.stride, wanted)
     this.#textLimit = textLimit
     this.#sidecars = statistics.sketch || statistics.distinct
+    this.#extras = new Extras(statistics.sketch, statistics.distinct)
   }
 
   get(pane: number, word: number): number {
@@ -101,10 +84,7 @@ export class Panes {
 
   free(pane: number): void {
     const extra = this.get(pane, EXTRA)
-    if (extra !== NONE) {
-      this.#extras[extra] = undefined
-      this.#freeExtras.push(extra)
-    }
+    if (extra !== NONE) this.#extras.free(extra)
     const layout = this.#layoutOf(pane)
     layout.panes--
     this.slab.free(pane, this.#sizeOf(layout))
@@ -174,7 +154,7 @@ export class Panes {
     const chunk = this.slab.chunks[pane >>> CHUNK_BITS] as Float64Array
     const base = (pane & OFFSET_MASK) + HEADER
     const index = this.get(pane, EXTRA)
-    const extra = index === NONE ? undefined : this.#extras[index]
+    const extra = index === NONE ? undefined : this.#extras.at(index)
     const reports: FieldReports = {}
     let number = 0
     let text = 0
@@ -210,39 +190,22 @@ export class Panes {
   }
 
   bytes(): number {
-    let bytes = this.slab.bytes()
-    // A part stands for all: the status is asked each second.
-    const step = Math.ceil(this.#extras.length / SAMPLED) || 1
-    for (let i = 0; i < this.#extras.length; i += step) {
-      const extra = this.#extras[i]
-      if (extra) bytes += bytesOf(extra) * step
-    }
-    return bytes
+    return this.slab.bytes() + this.#extras.bytes()
   }
 
   save(writer: SnapshotWriter): void {
     this.slab.save(writer)
-    writer.json({
-      layouts: this.#layouts.state(),
-      extras: this.#extras.map((extra) => (extra ? stateOf(extra) : null)),
-      freeExtras: this.#freeExtras,
-      skipped: this.skipped,
-    })
+    writer.json({ layouts: this.#layouts.state(), skipped: this.skipped })
+    this.#extras.save(writer)
   }
 
   /** The panes in use must then be told to `recount`. */
   load(reader: SnapshotReader): void {
     this.slab.load(reader)
-    const state = reader.json() as {
-      layouts: LayoutState[]
-      extras: (ExtraState | null)[]
-      freeExtras: number[]
-      skipped: number
-    }
+    const state = reader.json() as { layouts: LayoutState[]; skipped: number }
     this.#layouts.restore(state.layouts)
-    this.#extras = state.extras.map((extra) => (extra ? extraFrom(extra) : undefined))
-    this.#freeExtras = state.freeExtras
     this.skipped = state.skipped
+    this.#extras.load(reader)
   }
 
   /** After `load`: this pane is in use. */
@@ -285,32 +248,22 @@ export class Panes {
   }
 
   #extraOf(pane: number): Extra {
-    return this.#extras[this.get(pane, EXTRA)] as Extra
+    return this.#extras.at(this.get(pane, EXTRA)) as Extra
   }
 
   /** The pane's extra, made to fit its layout. */
   #extraFor(pane: number, layout: Layout): Extra {
     let index = this.get(pane, EXTRA)
     if (index === NONE) {
-      index = this.#freeExtras.pop() ?? this.#extras.length
-      this.#extras[index] = { texts: [], textDistinct: [], sketches: [], distinct: [], sources: undefined }
+      index = this.#extras.create()
       this.set(pane, EXTRA, index)
     }
-    const extra = this.#extras[index] as Extra
+    const extra = this.#extras.at(index) as Extra
     const sidecars = Math.max(extra.sketches.length, extra.distinct.length)
-    if (extra.texts.length < layout.texts || (this.#sidecars && sidecars < layout.numbers)) this.#fit(extra, layout)
-    return extra
-  }
-
-  #fit(extra: Extra, layout: Layout): void {
-    const { sketch, distinct } = this.statistics
-    while (extra.texts.length < layout.texts) {
-      extra.texts.push(new TextCounts())
-      if (distinct) extra.textDistinct.push(new Distinct())
+    if (extra.texts.length < layout.texts || (this.#sidecars && sidecars < layout.numbers)) {
+      this.#extras.fit(extra, layout)
     }
-    if (!this.#sidecars) return
-    while (sketch && extra.sketches.length < layout.numbers) extra.sketches.push(new QuantileSketch())
-    while (distinct && extra.distinct.length < layout.numbers) extra.distinct.push(new Distinct())
+    return extra
   }
 
   #addSidecars(pane: number, layout: Layout, plan: Plan, reading: Reading): void {
@@ -414,35 +367,4 @@ function mergeInto<T extends { merge(other: T): void }>(into: T | undefined, fro
 
 function withDistinct(report: TextStatistics, distinct: Distinct | undefined): TextStatistics {
   return distinct ? Object.assign(report, { distinct: distinct.count() }) : report
-}
-
-/** Panes with texts that are measured for an estimate of all. */
-const SAMPLED = 256
-
-function bytesOf(extra: Extra): number {
-  let bytes = 200
-  for (const kind of [extra.texts, extra.textDistinct, extra.sketches, extra.distinct]) {
-    for (const part of kind) bytes += part.bytes() + 8
-  }
-  return bytes
-}
-
-function stateOf(extra: Extra): ExtraState {
-  return [
-    extra.texts.map((counts) => counts.state()),
-    extra.textDistinct.map((distinct) => distinct.state()),
-    extra.sketches.map((sketch) => sketch.partial()),
-    extra.distinct.map((distinct) => distinct.state()),
-    extra.sources ?? null,
-  ]
-}
-
-function extraFrom([texts, textDistinct, sketches, distinct, sources]: ExtraState): Extra {
-  return {
-    texts: texts.map(TextCounts.from),
-    textDistinct: textDistinct.map(Distinct.from),
-    sketches: sketches.map(QuantileSketch.from),
-    distinct: distinct.map(Distinct.from),
-    sources: sources ? [...sources] : undefined,
-  }
 }

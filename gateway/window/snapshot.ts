@@ -11,12 +11,13 @@ import { DamageError } from '../errors.ts'
 
 export class SnapshotWriter {
   readonly #parts: Uint8Array[] = []
+  #length = 0
 
   json(value: unknown): void {
     this.#section(Buffer.from(JSON.stringify(value)))
   }
 
-  /** The first `length` numbers. They are copied. */
+  /** The first `length` numbers. They are copied by `bytes`, not before. */
   floats(values: Float64Array, length: number = values.length): void {
     this.#section(Buffer.from(values.buffer, values.byteOffset, length * 8))
   }
@@ -24,7 +25,8 @@ export class SnapshotWriter {
   nested(write: (writer: SnapshotWriter) => void): void {
     const inner = new SnapshotWriter()
     write(inner)
-    this.#section(inner.bytes())
+    this.#head(inner.#length)
+    for (const part of inner.#parts) this.#add(part)
   }
 
   bytes(): Uint8Array {
@@ -32,9 +34,19 @@ export class SnapshotWriter {
   }
 
   #section(content: Uint8Array): void {
+    this.#head(content.length)
+    this.#add(content)
+  }
+
+  #head(content: number): void {
     const length = Buffer.alloc(4)
-    length.writeUInt32LE(content.length)
-    this.#parts.push(length, Buffer.from(content))
+    length.writeUInt32LE(content)
+    this.#add(length)
+  }
+
+  #add(part: Uint8Array): void {
+    this.#parts.push(part)
+    this.#length += part.length
   }
 }
 

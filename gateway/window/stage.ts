@@ -69,7 +69,7 @@ export interface Displaced {
 /** Per window with `attach`: the latest result of the reading's key, and of its type. */
 export type Attached = Record<string, { readonly key?: WindowRecord; readonly type?: WindowRecord }>
 
-const VERSION = 1
+const VERSION = 2
 const COALESCE = 1000
 const NEVER = -1
 

@@ -4,8 +4,6 @@ import { put } from './put.ts'
 /** Up to this many values are found by comparing, which is faster than hashing; more get an index. */
 const COMPARED = 16
 
-export type TextCountsState = readonly [values: readonly string[], counts: readonly number[], other: number]
-
 /** How often each value of a text field was seen. Values beyond the limit share one counter. */
 export class TextCounts {
   #values: string[] = []
@@ -42,17 +40,28 @@ export class TextCounts {
     return 120 + this.#values.length * (this.#index ? 80 : 40)
   }
 
-  state(): TextCountsState {
-    return [this.#values, this.#counts, this.#other]
+  /** Appends `other`, how many values there are, and per value its place in `texts` and its count. */
+  save(numbers: number[], texts: Map<string, number>): void {
+    numbers.push(this.#other, this.#values.length)
+    for (let i = 0; i < this.#values.length; i++) {
+      const value = this.#values[i] as string
+      let place = texts.get(value)
+      if (place === undefined) {
+        place = texts.size
+        texts.set(value, place)
+      }
+      numbers.push(place, this.#counts[i] as number)
+    }
   }
 
-  static from([values, counts, other]: TextCountsState): TextCounts {
-    const restored = new TextCounts()
-    values.forEach((value, i) => {
-      restored.#count(value, counts[i] as number, Number.POSITIVE_INFINITY)
-    })
-    restored.#other = other
-    return restored
+  /** Only on a new one: takes what `save` wrote from `at` on; returns where that ends. */
+  load(numbers: Float64Array, at: number, texts: readonly string[]): number {
+    this.#other = numbers[at] as number
+    const end = at + 2 + 2 * (numbers[at + 1] as number)
+    for (let i = at + 2; i < end; i += 2) {
+      this.#count(texts[numbers[i] as number] as string, numbers[i + 1] as number, Number.POSITIVE_INFINITY)
+    }
+    return end
   }
 
   #count(value: string, by: number, limit: number): void {
