@@ -244,7 +244,12 @@ describe('a snapshot', () => {
     for (const length of [0, 3, 20, bytes.length - 1]) {
       assert.throws(() => bench.create().restore(bytes.subarray(0, length)), { code: 'SLUICE_SNAPSHOT_DAMAGED' })
     }
-    const other = Buffer.from(Buffer.from(bytes).toString('latin1').replace(/"version":\d+/, '"version":9'), 'latin1')
+    const other = Buffer.from(
+      Buffer.from(bytes)
+        .toString('latin1')
+        .replace(/"version":\d+/, '"version":9'),
+      'latin1',
+    )
     assert.throws(() => bench.create().restore(other), { code: 'SLUICE_SNAPSHOT_VERSION' })
   })
 })
