@@ -2,9 +2,10 @@
 import { useState } from 'preact/hooks'
 import { api, type WindowPage } from '../app/api.ts'
 import { count, statistic } from '../app/format.ts'
-import { pointsOf, type Range, useHistory } from '../app/history.ts'
+import { follow, pointsOf, type Range, useHistory } from '../app/history.ts'
 import { state } from '../app/live.ts'
 import { useLoaded } from '../app/load.ts'
+import { resultPoints, useSeen, type WindowResult } from '../app/results.ts'
 import { texts } from '../app/texts.ts'
 import { FieldChart } from '../parts/field-chart.tsx'
 import { keyText } from '../parts/key.tsx'
@@ -17,8 +18,6 @@ const MAX_ROWS = 300
 /** Newest results looked at, and how often, ms. */
 const MOST = 2000
 const EVERY = 2000
-
-type WindowResult = WindowPage['results'][number]
 
 interface Line {
   readonly id: string
@@ -88,9 +87,11 @@ function linesOf(results: readonly WindowResult[], chosen: string): Line[] {
     const key = JSON.stringify([result.window, result.key])
     if (!newest.has(key) && (chosen === '' || result.window === chosen)) newest.set(key, result)
   }
-  return [...newest].flatMap(([key, result]) =>
+  const lines = [...newest].flatMap(([key, result]) =>
     Object.entries(result.fields).map(([field, statistics]) => ({ id: `${key} ${field}`, result, field, statistics })),
   )
+  const nameOf = ({ result, field }: Line) => `${keyText(result.key)} ${field}`
+  return lines.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))
 }
 
 interface ResultParts {
@@ -178,6 +179,7 @@ function Mean({ statistics }: { statistics: Readonly<Record<string, unknown>> })
 function KeyChart({ line: { field, result } }: { line: Line }) {
   const [range, setRange] = useState<Range>('15m')
   const kept = useHistory({ window: result.window, key: JSON.stringify(result.key), field }, range)
+  const seen = useSeen([result])
   const title = texts.windows.chart(field, keyText(result.key))
   return (
     <section class="card">
@@ -192,7 +194,7 @@ function KeyChart({ line: { field, result } }: { line: Line }) {
         label={title}
         unit={state.devices.get(result.key.device ?? '')?.units?.[field]}
         range={range}
-        points={pointsOf(kept)}
+        points={follow(pointsOf(kept), resultPoints(seen, field))}
       />
     </section>
   )

@@ -1,4 +1,4 @@
-import { useEffect, useRef } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import uPlot from 'uplot'
 import { statistic, tick, time } from '../app/format.ts'
 import { texts } from '../app/texts.ts'
@@ -31,6 +31,7 @@ const HEIGHT = 11
 export function Chart({ label, times, lines, unit = '', band = false, fromZero = false, span }: ChartParts) {
   const box = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot>(undefined)
+  const dark = useDark()
   const shape = lines.map((line) => `${line.label} ${line.tone}`).join()
   // Built anew when the lines change, not when their values do.
   useEffect(() => {
@@ -41,21 +42,17 @@ export function Chart({ label, times, lines, unit = '', band = false, fromZero =
     plot.current = made
     const observer = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height }))
     observer.observe(element)
-    const scheme = matchMedia('(prefers-color-scheme: dark)')
-    const redraw = () => made.redraw()
-    scheme.addEventListener('change', redraw)
     return () => {
-      scheme.removeEventListener('change', redraw)
       observer.disconnect()
       made.destroy()
     }
-  }, [shape, band, unit])
+  }, [shape, band, unit, dark])
   useEffect(() => {
     const made = plot.current
     if (!made) return
     made.setData([[...times], ...lines.map((line) => [...line.values])], span === undefined)
     if (span) made.setScale('x', { min: span[0], max: span[1] })
-  }, [shape, times.length, times[0], times.at(-1), lines[0]?.values.at(-1), span?.[0]])
+  }, [shape, dark, times.length, times[0], times.at(-1), lines[0]?.values.at(-1), span?.[0]])
   const last = lines.map((line) => `${line.label} ${line.values.findLast((one) => one !== null) ?? '–'} ${unit}`)
   return (
     <figure class={times.length < 2 ? 'chart bare' : 'chart'}>
@@ -63,6 +60,17 @@ export function Chart({ label, times, lines, unit = '', band = false, fromZero =
       {times.length < 2 && <p class="quiet none">{texts.chart.noData}</p>}
     </figure>
   )
+}
+
+function useDark(): boolean {
+  const [scheme] = useState(() => matchMedia('(prefers-color-scheme: dark)'))
+  const [dark, setDark] = useState(scheme.matches)
+  useEffect(() => {
+    const changed = () => setDark(scheme.matches)
+    scheme.addEventListener('change', changed)
+    return () => scheme.removeEventListener('change', changed)
+  }, [scheme])
+  return dark
 }
 
 interface Style {

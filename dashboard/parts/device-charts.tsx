@@ -1,17 +1,15 @@
 /** A device's fields over time: what it said, and what a window says of it. */
-import { useEffect, useState } from 'preact/hooks'
+import { useState } from 'preact/hooks'
 import type { ReadingEvent } from '../../gateway/http/live.ts'
-import { api, type WindowPage } from '../app/api.ts'
+import { api } from '../app/api.ts'
 import { follow, type Point, pointsOf, type Range, useHistory } from '../app/history.ts'
 import { useLoaded } from '../app/load.ts'
+import { resultPoints, useSeen, type WindowResult } from '../app/results.ts'
 import { texts } from '../app/texts.ts'
 import { FieldChart } from './field-chart.tsx'
 import { RangeChoice } from './range-choice.tsx'
 
-type WindowResult = WindowPage['results'][number]
-
 const MAX_CHARTS = 8
-const MAX_RESULTS = 500
 /** ms */
 const RESULTS_EVERY = 5000
 
@@ -49,20 +47,10 @@ interface OwnWindow {
 /** Results, since the page was opened, of the first window that has some for this device alone. */
 function useResults(id: string): OwnWindow | undefined {
   const { data } = useLoaded(() => api.windowsOf(id), RESULTS_EVERY, id)
-  const [seen, setSeen] = useState<OwnWindow>()
-  useEffect(() => {
-    const own = data?.results.filter(({ key }) => Object.keys(key).join() === 'device') ?? []
-    const name = data?.definitions.find((one) => own.some(({ window }) => window === one.name))?.name
-    if (name === undefined) return
-    const newest = own.filter(({ window }) => window === name).reverse()
-    setSeen((before) => ({ name, results: joined(before?.results ?? [], newest) }))
-  }, [data])
-  return seen
-}
-
-function joined(before: readonly WindowResult[], newest: readonly WindowResult[]): readonly WindowResult[] {
-  const last = before.at(-1)?.start ?? ''
-  return [...before, ...newest.filter(({ start }) => start > last)].slice(-MAX_RESULTS)
+  const own = data?.results.filter(({ key }) => Object.keys(key).join() === 'device') ?? []
+  const name = data?.definitions.find((one) => own.some(({ window }) => window === one.name))?.name
+  const results = useSeen(own.filter(({ window }) => window === name).reverse())
+  return name === undefined ? undefined : { name, results }
 }
 
 interface FieldParts {
@@ -86,7 +74,7 @@ function FieldCard({ id, field, range, window, unit, news }: FieldParts) {
         unit={unit}
         range={range}
         points={follow(pointsOf(kept), newsOf(news, field))}
-        window={window && { name: window.name, points: meansOf(window.results, field) }}
+        window={window && { name: window.name, points: resultPoints(window.results, field) }}
       />
     </section>
   )
@@ -96,14 +84,5 @@ function newsOf(news: readonly ReadingEvent[], field: string): Point[] {
   return news.flatMap(({ time, fields }) => {
     const v = Number(fields[field] ?? Number.NaN)
     return Number.isNaN(v) ? [] : [{ at: Date.parse(time) / 1000, min: v, max: v, mean: v }]
-  })
-}
-
-/** In the middle of the time that each is of. */
-function meansOf(results: readonly WindowResult[], field: string): Point[] {
-  return results.flatMap(({ start, end, fields }) => {
-    const { mean } = fields[field] ?? {}
-    if (typeof mean !== 'number') return []
-    return [{ at: (Date.parse(start) + Date.parse(end)) / 2000, min: mean, max: mean, mean }]
   })
 }
