@@ -38,6 +38,8 @@ export interface HistoryOptions {
   readonly files: Files
   readonly clock: Clock
   readonly maxBytes: number
+  /** Default 1 MB. */
+  readonly blockBytes?: number
   readonly onTrouble: (trouble: Trouble | null) => void
   readonly onDamage: (damage: Damage) => void
 }
@@ -60,7 +62,7 @@ async function openLevel(options: HistoryOptions, name: string, step: number, sh
     onTrouble,
     onDamage,
   })
-  return new Level({ name, step, log, maxBytes })
+  return new Level({ name, step, log, maxBytes, blockBytes: options.blockBytes ?? MB })
 }
 
 /** A device's series, of one stream and shape; `next` is another of the same device. */

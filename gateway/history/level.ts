@@ -17,6 +17,8 @@ export interface LevelParts {
   /** Length of a bucket, ms. */
   readonly step: number
   readonly log: Log
+  /** A block is written when it has as many bytes. */
+  readonly blockBytes: number
   /** Most that its log may take, bytes. */
   readonly maxBytes: number
 }
@@ -32,8 +34,8 @@ interface Waiting {
 export type Wants = (series: BlockSeries) => boolean
 export type Visit = (row: Row) => void
 
-/** What of the log below is read before an upper level writes what it made of it, bytes. */
-const READ_BEFORE_CUT = 8 << 20
+/** How many full blocks of the log below are read before an upper level writes what it made of them. */
+const BLOCKS_BEFORE_CUT = 8
 /** Most that may wait for a disk, bytes: beyond it the oldest block is given up. */
 const MAX_WAITING = 16 << 20
 /** Blocks between two that are wanted, up to which reading on is cheaper than seeking. */
@@ -49,6 +51,7 @@ export class Level {
   /** Blocks given up because the disk did not take them. */
   lost = 0
   readonly #maxBytes: number
+  readonly #blockBytes: number
   #waiting: Waiting[] = []
   #limit = 0
   readonly #series = new Map<string, OpenSeries>()
@@ -56,11 +59,12 @@ export class Level {
   readonly #spans = new Map<number, { readonly first: number; readonly last: number }>()
   #learning: Promise<void> | undefined
 
-  constructor({ name, step, log, maxBytes }: LevelParts) {
+  constructor({ name, step, log, blockBytes, maxBytes }: LevelParts) {
     this.name = name
     this.step = step
     this.log = log
-    this.rollup = new Rollup(step)
+    this.rollup = new Rollup(step, blockBytes)
+    this.#blockBytes = blockBytes
     this.consumed = log.marked
     this.#maxBytes = maxBytes
     log.onRoom(() => this.write(this.#limit))
@@ -112,7 +116,7 @@ export class Level {
         this.#mergeBlock(block, below.step)
         this.consumed = first + i
         read += block.length
-        if (!this.rollup.full && read < READ_BEFORE_CUT) continue
+        if (!this.rollup.full && read < BLOCKS_BEFORE_CUT * this.#blockBytes) continue
         read = 0
         this.cut(this.consumed)
         this.write(Infinity)

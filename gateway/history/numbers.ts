@@ -12,6 +12,8 @@ const PLAIN = 7
 const SAME = 15
 /** Larger ones would not fit into a varint of 53 bits. */
 const MOST = 2 ** 49
+/** Most bytes of a varint of 53 bits. */
+const VARINT = 8
 
 /** Bytes that grow; what is written stays until `clear`. */
 export class Bytes {
@@ -35,7 +37,7 @@ export class Bytes {
   }
 
   varint(value: number): void {
-    this.reserve(8)
+    this.reserve(VARINT)
     let rest = value
     while (rest >= 0x80) {
       this.buffer[this.length++] = (rest % 0x80) | 0x80
@@ -53,7 +55,8 @@ export class Bytes {
     const end = this.length
     let room = 1
     for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) room++
-    this.reserve(room)
+    // Also for what `varint` reserves: bytes beyond `length` do not survive when the buffer grows.
+    this.reserve(room + VARINT)
     this.buffer.copyWithin(at + room, at, end)
     this.length = at
     this.varint(value)

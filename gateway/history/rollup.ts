@@ -17,8 +17,7 @@ export interface OpenSeries extends Series {
   textAt: number
 }
 
-/** A block is written when it has this many bytes, or the open buckets take this many. */
-const FULL_BLOCK = 1 << 20
+/** A block is written when the open buckets take this many bytes, however few have left. */
 const FULL_SLAB = 16 << 20
 const FIRST_SLAB = 4096
 
@@ -32,8 +31,12 @@ export class Rollup {
   #open: OpenSeries[] = []
   readonly #block = new BlockWriter()
 
-  constructor(step: number) {
+  readonly #blockBytes: number
+
+  /** @param blockBytes a block is written when it has as many */
+  constructor(step: number, blockBytes: number) {
     this.step = step
+    this.#blockBytes = blockBytes
   }
 
   get empty(): boolean {
@@ -42,7 +45,7 @@ export class Rollup {
 
   /** It is time to take a block. */
   get full(): boolean {
-    return this.#block.size >= FULL_BLOCK || this.#used * 8 >= FULL_SLAB
+    return this.#block.size >= this.#blockBytes || this.#used * 8 >= FULL_SLAB
   }
 
   /** Bytes of memory, about. */
