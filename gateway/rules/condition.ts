@@ -25,13 +25,16 @@ export interface CompiledLeaf {
   readonly kind: number
   /** Undefined only for absence of anything. */
   readonly field: string | undefined
-  /** Values at which a number can change its truth. */
+  /** Values at which a number can change its truth; of RATE, rates per ms. */
   readonly edges: readonly number[]
+  /** Of RATE, of the rate per ms. */
   readonly ofNumber: (value: number, was: boolean) => boolean
   readonly ofText: (value: string) => boolean
+  /** Texts for which it is true. */
+  readonly texts: readonly string[]
   /** Only CHANGE. */
   readonly ofChange: (from: Value, to: Value) => boolean
-  /** Only ABSENT and RATE: how long, or per how long, ms. */
+  /** Only ABSENT: how long, ms. */
   readonly duration: number
 }
 
@@ -87,6 +90,7 @@ function compileLeaf(leaf: Leaf): LeafParts {
     edges: [],
     ofNumber: never,
     ofText: never,
+    texts: [],
     ofChange: never,
     duration: 0,
   }
@@ -94,8 +98,10 @@ function compileLeaf(leaf: Leaf): LeafParts {
   if ('changes' in leaf) return { ...none, kind: CHANGE, ofChange: changeTest(leaf.changes) }
   if ('rate' in leaf) {
     const { above, below, per } = leaf.rate
-    const test = (rate: number) => (above !== undefined && rate > above) || (below !== undefined && rate < below)
-    return { ...none, kind: RATE, duration: per, ofNumber: test }
+    const most = above === undefined ? Number.POSITIVE_INFINITY : above / per
+    const least = below === undefined ? Number.NEGATIVE_INFINITY : below / per
+    const edges = [most, least].filter(Number.isFinite)
+    return { ...none, kind: RATE, edges, ofNumber: (rate) => rate > most || rate < least }
   }
   if ('equals' in leaf) return { ...none, ...equalsTest([leaf.equals]) }
   if ('oneOf' in leaf) return { ...none, ...equalsTest(leaf.oneOf) }
@@ -127,7 +133,13 @@ function compileLeaf(leaf: Leaf): LeafParts {
 function equalsTest(values: readonly Value[]): Partial<LeafParts> {
   const numbers = new Set(values.filter((value) => typeof value !== 'string').map(Number))
   const texts = new Set(values.filter((value) => typeof value === 'string'))
-  return { kind: EQUALS, edges: [...numbers], ofNumber: (v) => numbers.has(v), ofText: (v) => texts.has(v) }
+  return {
+    kind: EQUALS,
+    edges: [...numbers],
+    texts: [...texts],
+    ofNumber: (v) => numbers.has(v),
+    ofText: (v) => texts.has(v),
+  }
 }
 
 function changeTest(changes: true | { readonly from?: Value; readonly to?: Value }) {

@@ -8,7 +8,7 @@ import type { WindowRecord } from '../record.ts'
 import { type CompiledRule, compileRule, pattern } from './condition.ts'
 import type { RuleDefinition } from './definition.ts'
 import { type Key, KeyState } from './key-state.ts'
-import { Profile } from './profile.ts'
+import { Profile, type WatchedField } from './profile.ts'
 
 /** The stage around the group. */
 export interface GroupHost {
@@ -33,14 +33,16 @@ export class Group {
   readonly signature: string
   readonly rules: readonly CompiledRule[]
   readonly by: readonly string[]
+  /** `READINGS`, or the name of a window. */
+  readonly on: string
   readonly #host: GroupHost
   readonly #late: boolean
   readonly #corrections: boolean
   readonly #leafCount: number
   /** On what is not in the key: asked per reading. */
   readonly #filters: readonly (readonly [string, Matcher])[]
-  /** Per rule, on parts of the key: asked once per key. */
-  readonly #scopes: readonly (readonly (readonly [string, Matcher])[])[]
+  /** Rules that are only for some keys: asked once per key. */
+  readonly #scoped: readonly { readonly rule: CompiledRule; readonly scope: readonly (readonly [string, Matcher])[] }[]
   readonly #profiles = new Map<string, Profile>()
   readonly #byDevice = new Map<Device, KeyState>()
   readonly #byKey = new Map<string, KeyState>()
@@ -55,6 +57,7 @@ export class Group {
     const first = definitions[0] as RuleDefinition
     this.signature = signature
     this.#host = host
+    this.on = first.on
     this.by = first.on === READINGS ? first.by : []
     this.#late = first.late
     this.#corrections = first.corrections
@@ -70,7 +73,9 @@ export class Group {
     const matchers = (where: RuleDefinition['where'], wanted: (part: string) => boolean) =>
       Object.entries(where).flatMap(([part, text]) => (wanted(part) ? [[part, pattern(text)] as const] : []))
     this.#filters = matchers(first.where, (part) => !inKey(part))
-    this.#scopes = definitions.map(({ where }) => matchers(where, inKey))
+    this.#scoped = this.rules
+      .map((rule) => ({ rule, scope: matchers(rule.definition.where, inKey) }))
+      .filter(({ scope }) => scope.length > 0)
   }
 
   get size(): number {
@@ -141,24 +146,26 @@ export class Group {
       key.plan = plan
       key.grow()
     }
-    const { positions, isText, fields } = plan
-    const { low, high, numbers } = key
+    const { positions, slots, isText, isRestless, isAwaited, fields } = plan
+    const { low, high, numbers, texts, moved } = key
     for (let i = 0; i < positions.length; i++) {
-      const field = fields[i] as (typeof fields)[number]
-      const { slot, absences } = field
+      const slot = slots[i] as number
       const at = positions[i] as number
-      if (absences.length > 0) {
-        key.heardField[slot] = key.heard
-        if (key.absent > 0) key.present(absences, this.#dirty)
-      }
+      if (isAwaited[i] === 1) this.#heardOf(key, fields[i] as WatchedField)
       if (isText[i] === 1) {
-        key.text(field, reading.texts[at] as string, this.#dirty)
+        const text = reading.texts[at] as string
+        if (texts[slot] !== text || moved[slot] === 1) key.text(fields[i] as WatchedField, text, this.#dirty)
         continue
       }
       const value = reading.numbers[at] as number
-      if (value > (low[slot] as number) && value < (high[slot] as number)) numbers[slot] = value
-      else key.quantity(field, value, reading.time, this.#dirty)
+      if (isRestless[i] === 0 && value > (low[slot] as number) && value < (high[slot] as number)) numbers[slot] = value
+      else key.quantity(fields[i] as WatchedField, value, reading.time, this.#dirty)
     }
+  }
+
+  #heardOf(key: KeyState, { slot, absences }: WatchedField): void {
+    key.heardField[slot] = key.heard
+    if (key.absent > 0) key.present(absences, this.#dirty)
   }
 
   #observeResult(key: KeyState, record: WindowRecord, time: number): void {
@@ -167,8 +174,7 @@ export class Group {
       const field = value === undefined ? undefined : key.profile.field(name)
       if (value === undefined || !field) continue
       key.grow()
-      key.heardField[field.slot] = key.heard
-      if (key.absent > 0) key.present(field.absences, this.#dirty)
+      this.#heardOf(key, field)
       if (typeof value === 'string') key.text(field, value, this.#dirty)
       else key.quantity(field, value, time, this.#dirty)
     }
@@ -210,13 +216,14 @@ export class Group {
   }
 
   #profileOf(key: Key): Profile {
-    const applies = this.rules.filter(({ index }) =>
-      (this.#scopes[index] ?? []).every(([part, matches]) => matches(key[part])),
-    )
-    const signature = applies.length === this.rules.length ? 'all' : applies.map(({ index }) => index).join()
+    const left: CompiledRule[] = []
+    for (const { rule, scope } of this.#scoped)
+      if (!scope.every(([part, matches]) => matches(key[part]))) left.push(rule)
+    const signature = left.map(({ index }) => index).join()
     let profile = this.#profiles.get(signature)
     if (!profile) {
-      profile = new Profile(applies)
+      const leftOut = new Set(left)
+      profile = new Profile(this.rules.filter((rule) => !leftOut.has(rule)))
       this.#profiles.set(signature, profile)
     }
     return profile

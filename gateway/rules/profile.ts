@@ -8,20 +8,33 @@ import { ABSENT, CHANGE, type CompiledLeaf, type CompiledRule, RATE } from './co
 export interface WatchedField {
   readonly name: string
   readonly slot: number
+  /** Those on the value itself. */
   readonly leaves: readonly CompiledLeaf[]
-  /** To be looked at with each value, changed or not. */
-  readonly restless: readonly CompiledLeaf[]
-  /** Ascending; `edgeLeaves[i]` belongs to `edges[i]`. */
-  readonly edges: Float64Array
-  readonly edgeLeaves: readonly CompiledLeaf[]
+  readonly edges: Edges
+  readonly rates: Edges
+  readonly changes: readonly CompiledLeaf[]
+  /** Those that are true for a text. */
+  readonly byText: ReadonlyMap<string, readonly CompiledLeaf[]>
   readonly absences: readonly CompiledLeaf[]
+  /** Whether its leaves want to see each value: changes and rates. */
+  readonly restless: boolean
 }
 
-/** Where the watched fields stand in readings of one shape. */
+/** What a number can pass: `leaves[i]` may change at `values[i]`, which ascend. */
+export interface Edges {
+  readonly values: Float64Array
+  readonly leaves: readonly CompiledLeaf[]
+}
+
+/** Where the watched fields stand in readings of one shape: one place per field in each array. */
 export interface ShapePlan {
   readonly shape: Shape
   readonly positions: Int32Array
+  readonly slots: Int32Array
   readonly isText: Uint8Array
+  readonly isRestless: Uint8Array
+  /** Whether a rule waits for its absence. */
+  readonly isAwaited: Uint8Array
   readonly fields: readonly WatchedField[]
 }
 
@@ -83,8 +96,15 @@ export class Profile {
       at.push(i)
       fields.push(field)
     })
-    const isText = Uint8Array.from(at, (i) => (shape.kinds[i] === TEXT ? 1 : 0))
-    const plan = { shape, positions: Int32Array.from(at), isText, fields }
+    const plan = {
+      shape,
+      positions: Int32Array.from(at),
+      slots: Int32Array.from(fields, ({ slot }) => slot),
+      isText: Uint8Array.from(at, (i) => (shape.kinds[i] === TEXT ? 1 : 0)),
+      isRestless: Uint8Array.from(fields, ({ restless }) => Number(restless)),
+      isAwaited: Uint8Array.from(fields, ({ absences }) => Number(absences.length > 0)),
+      fields,
+    }
     // Shapes are bounded by the decoder; those beyond its budget are not shared, and must not pile up here.
     if (this.#plans.size >= 20_000) this.#plans.clear()
     this.#plans.set(shape, plan)
@@ -93,16 +113,32 @@ export class Profile {
 }
 
 function watch(name: string, slot: number, all: readonly CompiledLeaf[]): WatchedField {
-  const pairs = all.flatMap((leaf) => leaf.edges.map((edge) => ({ edge, leaf }))).sort((a, b) => a.edge - b.edge)
+  const leaves = all.filter(({ kind }) => kind !== ABSENT && kind !== CHANGE && kind !== RATE)
+  const byText = new Map<string, CompiledLeaf[]>()
+  for (const leaf of leaves)
+    for (const text of leaf.texts) {
+      const others = byText.get(text) ?? []
+      others.push(leaf)
+      byText.set(text, others)
+    }
+  const of = (wanted: number) => all.filter(({ kind }) => kind === wanted)
+  const [changes, rates] = [of(CHANGE), of(RATE)]
   return {
     name,
     slot,
-    leaves: all.filter(({ kind }) => kind !== ABSENT && kind !== CHANGE && kind !== RATE),
-    restless: all.filter(({ kind }) => kind === CHANGE || kind === RATE),
-    edges: Float64Array.from(pairs, ({ edge }) => edge),
-    edgeLeaves: pairs.map(({ leaf }) => leaf),
-    absences: all.filter(({ kind }) => kind === ABSENT),
+    leaves,
+    edges: edgesOf(leaves),
+    rates: edgesOf(rates),
+    changes,
+    byText,
+    absences: of(ABSENT),
+    restless: changes.length + rates.length > 0,
   }
+}
+
+function edgesOf(leaves: readonly CompiledLeaf[]): Edges {
+  const pairs = leaves.flatMap((leaf) => leaf.edges.map((edge) => ({ edge, leaf }))).sort((a, b) => a.edge - b.edge)
+  return { values: Float64Array.from(pairs, ({ edge }) => edge), leaves: pairs.map(({ leaf }) => leaf) }
 }
 
 /** How many of `edges` are below `value`. */

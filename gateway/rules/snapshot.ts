@@ -1,5 +1,5 @@
 /** A key's state as plain JSON, by names of rules and fields: it fits into another arrangement of the same rules. */
-import { ABSENT, type CompiledRule } from './condition.ts'
+import { ABSENT, type CompiledLeaf, type CompiledRule } from './condition.ts'
 import type { Active, Key, KeyState } from './key-state.ts'
 
 export interface SavedGroup {
@@ -31,13 +31,19 @@ export function saveKey(state: KeyState): SavedKey {
     fields[name] = text === undefined ? numbers : [...numbers, text]
   }
   const rules: Record<string, readonly [string, Active?]> = {}
-  for (const rule of state.profile.rules) {
+  const quiet = state.active.size === 0 && !state.truth.includes(1)
+  for (const rule of quiet ? [] : state.profile.rules) {
     const active = state.active.get(rule)
+    if (!active && !anyTrue(rule, state.truth)) continue
     const truth = rule.leaves.map(({ index }) => state.truth[index]).join('')
-    if (active) rules[rule.definition.name] = [truth, { ...active }]
-    else if (truth.includes('1')) rules[rule.definition.name] = [truth]
+    rules[rule.definition.name] = active ? [truth, { ...active }] : [truth]
   }
   return { key: state.key, time: finite(state.time), heard: state.heard, fields, rules }
+}
+
+function anyTrue({ leaves }: CompiledRule, truth: Uint8Array): boolean {
+  for (let i = 0; i < leaves.length; i++) if (truth[(leaves[i] as CompiledLeaf).index] === 1) return true
+  return false
 }
 
 /** @param rules those that mean what they meant */
@@ -57,6 +63,7 @@ export function loadKey(state: KeyState, saved: SavedKey, rules: readonly Compil
     state.times[slot] = time ?? Number.NaN
     state.texts[slot] = text
   }
+  state.moved.fill(1)
   for (const rule of state.profile.rules) {
     const known = rules.includes(rule) ? saved.rules[rule.definition.name] : undefined
     if (known) loadRule(state, rule, known)

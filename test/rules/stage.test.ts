@@ -323,3 +323,61 @@ test('many thresholds on one field give what each alone would give', () => {
   const text = (b: RuleBench) => b.alerts.map(({ rule, state, value, time }) => `${rule} ${state} ${value} ${time}`)
   assert.deepEqual(text(together).sort(), alone.flatMap(text).sort())
 })
+
+test('rates, changes and texts give what a look at each value would give, for many rules at once', () => {
+  const random = seeded(11)
+  const below = (n: number) => Math.floor(random() * n)
+  const words = ['a', 'b', 'c', 'd', 'e']
+  interface Last {
+    readonly n: number
+    readonly s: string
+    readonly at: number
+  }
+  /** The condition as a person writes it, and its truth; undefined: as it was. */
+  type Tried = readonly [object, (now: Last, last: Last | undefined) => boolean | undefined]
+  const kinds: readonly (() => Tried)[] = [
+    () => {
+      const [above, lower] = [below(40), -below(40)]
+      const rate = (now: Last, last: Last) => (now.n - last.n) / (now.at - last.at)
+      return [
+        { field: 'n', rate: { above, below: lower, per: '2s' } },
+        (now, last) => {
+          if (!last || now.at === last.at) return undefined
+          return rate(now, last) > above / 2000 || rate(now, last) < lower / 2000
+        },
+      ]
+    },
+    () => [{ field: 'n', changes: true }, (now, last) => last !== undefined && now.n !== last.n],
+    () => {
+      const to = words[below(5)] as string
+      return [{ field: 's', changes: { to } }, (now, last) => last !== undefined && now.s !== last.s && now.s === to]
+    },
+    () => {
+      const oneOf = words.filter(() => random() < 0.4)
+      return [{ field: 's', oneOf: [...oneOf, 'x'] }, (now) => oneOf.includes(now.s)]
+    },
+    () => {
+      const equals = below(10)
+      return [{ field: 'n', equals }, (now) => now.n === equals]
+    },
+  ]
+  const tried = Array.from({ length: 150 }, (_, i) => (kinds[i % kinds.length] as () => Tried)())
+  const b = bench(Object.fromEntries(tried.map(([when], i) => [`r${i}`, { when, maxPerMinute: 1_000_000 }])))
+  const [expected, found]: [string[], string[]] = [[], []]
+  const truth = tried.map(() => false)
+  let last: Last | undefined
+  for (let i = 0; i < 400; i++) {
+    if (random() < 0.8) b.now += 100 * below(30)
+    const now = { n: below(10), s: words[below(5)] as string, at: b.now }
+    b.reading('d1', { n: now.n, s: now.s })
+    tried.forEach(([, holds], rule) => {
+      const is = holds(now, last) ?? (truth[rule] as boolean)
+      if (is !== truth[rule]) expected.push(`${i} r${rule} ${is ? 'raised' : 'cleared'}`)
+      truth[rule] = is
+    })
+    last = now
+    for (const { rule, state } of b.alerts.splice(0)) found.push(`${i} ${rule} ${state}`)
+  }
+  assert.ok(expected.length > 1000)
+  assert.deepEqual(found.sort(), expected.sort())
+})
