@@ -72,10 +72,12 @@ async function loadAndKill(
   random: () => number,
 ): Promise<void> {
   const sender = await publish(gateway.ports.mqtt as number, promises, base)
-  const moods = ['up', 'up', 'down', 'forgetful'] as const
-  receiver.mood = moods[Math.floor(random() * moods.length)] ?? 'up'
-  // The moment of the crash is the experiment itself, so this waits for time.
-  await new Promise((resolve) => setTimeout(resolve, 30 + random() * 500))
+  const moods = ['up', 'up', 'down', 'forgetful', 'lossy'] as const
+  // The moments of the crash, and of the uplink's coming and going before it, are the experiment: this waits for time.
+  for (let turns = 1 + Math.floor(random() * 3); turns > 0; turns--) {
+    receiver.mood = moods[Math.floor(random() * moods.length)] ?? 'up'
+    await new Promise((resolve) => setTimeout(resolve, 30 + random() * 200))
+  }
   await gateway.kill('SIGKILL')
   await sender.ended
 }

@@ -22,6 +22,8 @@ export type Mood =
   | 'down'
   /** Takes the batch and drops the connection before it answers. */
   | 'forgetful'
+  /** Every second batch is lost on its way, every third one's answer on its way back. */
+  | 'lossy'
 
 export interface Receiver {
   readonly port: number
@@ -42,6 +44,7 @@ export async function startReceiver(): Promise<Receiver> {
   const changed: string[] = []
   const repeats = { count: 0 }
   let waiting: (() => void)[] = []
+  let batches = 0
   const server = createServer((request, response) => {
     void answer(request, response)
   })
@@ -66,8 +69,14 @@ export async function startReceiver(): Promise<Receiver> {
       response.writeHead(503).end()
       return
     }
+    const { mood } = receiver
+    const turn = batches++
+    if (mood === 'lossy' && turn % 2 === 0) {
+      request.socket.destroy()
+      return
+    }
     keep(JSON.parse(Buffer.concat(chunks).toString()) as SentBatch)
-    if (receiver.mood === 'forgetful') request.socket.destroy()
+    if (mood === 'forgetful' || (mood === 'lossy' && turn % 3 === 0)) request.socket.destroy()
     else response.writeHead(204).end()
     const callbacks = waiting
     waiting = []
