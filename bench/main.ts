@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { type CoapScenario, measureCoap, measureLibcoap, measureRegistrations, measureSessions } from './coap.ts'
 import { type Measured, measureMosquitto, measureSluice, type Scenario } from './ingest.ts'
+import { measureOutbox } from './outbox.ts'
 import { measurePlugins } from './plugins/main.ts'
 import { measureStart } from './start.ts'
 
@@ -133,6 +134,7 @@ async function main(): Promise<void> {
     else process.stdout.write('coap is skipped: libcoap3-bin is not installed\n')
   }
   if (wanted('lwm2m')) process.stdout.write(`\n${await measureSessions()}\n${await measureRegistrations()}\n`)
+  if (wanted('outbox')) process.stdout.write(`\n${await measureOutbox()}\n`)
   if (wanted('start')) process.stdout.write(`\n${await measureStart(RUNS)}\n`)
 }
 

@@ -3,7 +3,7 @@
  * Every method rejects with the system's error (`code`: ENOSPC, EIO, EROFS, ENOENT …) and leaves no descriptor open.
  */
 import * as fs from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 
 export interface WritableFile {
   /** Writes all parts at `position`, in one call if the system takes it. After a rejection the content is unknown. */
@@ -22,7 +22,7 @@ export interface ReadableFile {
 }
 
 export interface Files {
-  /** With all parents; nothing happens when it exists. */
+  /** With all parents, and durable; nothing happens when it exists. */
   makeDirectory(path: string): Promise<void>
   /** Names in a directory; empty when there is no such directory. */
   list(path: string): Promise<string[]>
@@ -65,6 +65,8 @@ async function writeAll(fd: number, parts: readonly Uint8Array[], position: numb
       left.length === 1 && only
         ? await call<number>((done) => fs.write(fd, only, 0, only.length, position, done))
         : await call<number>((done) => fs.writev(fd, left, position, done))
+    // Or this would go round for ever.
+    if (taken === 0) throw Object.assign(new Error('the disk takes nothing'), { code: 'EIO' })
     position += taken
     left = rest(left, taken)
   }
@@ -108,10 +110,18 @@ async function syncAndClose(fd: number): Promise<void> {
   }
 }
 
+async function syncDirectory(path: string): Promise<void> {
+  await syncAndClose(await open(path, 'r'))
+}
+
 /** The machine's file system. */
 export const realFiles: Files = {
   async makeDirectory(path) {
-    await call((done) => fs.mkdir(path, { recursive: true, mode: 0o750 }, done))
+    const first = await call<string | undefined>((done) => fs.mkdir(path, { recursive: true, mode: 0o750 }, done))
+    if (first === undefined) return
+    // A file that was synced is lost all the same when a power cut takes the directory that it is in.
+    for (let made = resolve(path); made.length >= resolve(first).length; made = dirname(made))
+      await syncDirectory(dirname(made))
   },
   list: (path) =>
     call<string[]>((done) => fs.readdir(path, done)).catch((error: NodeJS.ErrnoException) => {
@@ -132,7 +142,7 @@ export const realFiles: Files = {
   },
   rename: (from, to) => call((done) => fs.rename(from, to, done)),
   remove: (path) => call((done) => fs.unlink(path, done)),
-  syncDirectory: async (path) => syncAndClose(await open(path, 'r')),
+  syncDirectory,
 }
 
 /** A small file's content, at most `limit` bytes; null when there is no such file. */

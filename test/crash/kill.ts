@@ -15,8 +15,10 @@ export interface Outcome {
 
 export const DEVICES = 20
 export const WINDOW = 10_000
-/** How long the end may take: the last windows must arrive. */
+/** How long nothing may come at the end while windows are missing, ms. */
 const FINISH = 60_000
+/** Nothing comes for this long: it is looked whether all is there, ms. */
+const QUIET = 200
 
 export async function killCycles(cycles: number, seed: number, progress: (text: string) => void): Promise<Outcome> {
   const random = seeded(seed)
@@ -103,14 +105,21 @@ export async function finish(
   const sender = await publish(gateway.ports.mqtt as number, promises, base, DEVICES)
   await sender.finished
   sender.destroy()
-  const deadline = performance.now() + FINISH
-  while (performance.now() < deadline && !complete(receiver, promises, base, lastWindow)) {
-    await Promise.race([receiver.next(), new Promise((resolve) => setTimeout(resolve, 200))])
+  for (let since = performance.now(); performance.now() - since < FINISH; ) {
+    if (await quiet(receiver)) {
+      if (complete(receiver, promises, base, lastWindow)) break
+    } else since = performance.now()
   }
   const failures = verify(receiver, promises, base, lastWindow)
   const code = await gateway.kill('SIGTERM')
   if (code !== 0) failures.push(`SIGTERM: exit ${code}`)
   return failures
+}
+
+/** True when no batch comes for a while. */
+function quiet(receiver: Receiver): Promise<boolean> {
+  const silence = new Promise<boolean>((resolve) => setTimeout(resolve, QUIET, true))
+  return Promise.race([receiver.next().then(() => false), silence])
 }
 
 interface WindowOf {
