@@ -9,6 +9,7 @@
  */
 import type { Timer } from '../clock.ts'
 import { StartError } from '../errors.ts'
+import { Acknowledging } from './acknowledging.ts'
 import { mayPublish, maySubscribe, permissionsFor } from './acl.ts'
 import { isLoopback, parseAddress } from './address.ts'
 import { Admission } from './admission.ts'
@@ -36,6 +37,7 @@ import { PasswordWatch } from './password-watch.ts'
 import { NO_PROPERTIES } from './publication.ts'
 import { RareLog } from './rare-log.ts'
 import { Retained } from './retained.ts'
+import { Room } from './room.ts'
 import type { Subscriber, Will } from './session.ts'
 import { FORGETFUL, type SessionStore } from './session-store.ts'
 import { Sessions } from './sessions.ts'
@@ -126,6 +128,7 @@ class EmbeddedBroker<Route> implements Broker {
   readonly #store: SessionStore
   readonly #authentication: Authentication
   readonly #guard: Guard<Route>
+  readonly #acknowledging: Acknowledging<Route>
   readonly #lane: Lane<Route>
   readonly #listeners: Listeners
   readonly #passwords: PasswordWatch
@@ -181,20 +184,31 @@ class EmbeddedBroker<Route> implements Broker {
       disconnect: (connection, reader) => desk.disconnect(connection, reader),
       closed: (connection) => this.#closed(connection),
     })
+    const host = this.#guard
+    const room = new Room<Route>({ ...shared, intake, host })
+    this.#acknowledging = new Acknowledging<Route>({
+      ...shared,
+      intake,
+      host,
+      noRoom: (connection) => room.wait(connection),
+    })
+    const acknowledging = this.#acknowledging
     this.#lane = new Lane({
       ...shared,
       intake,
+      acknowledging,
+      room,
       fanOut: this.#fanOut,
       writes,
       aliases: CLIENT_ALIASES,
       authorizePublish: (identity, topic) => this.#options.authorizePublish?.(identity, topic) ?? true,
       denied: (connection, topic) => this.#denied(connection, topic),
-      host: this.#guard,
+      broken: (connection, error) => host.broken(connection, error),
     })
     const desk = new Desk({
       ...shared,
       sessions: this.#sessions,
-      lane: this.#lane,
+      acknowledging,
       rareLog,
       subscribed: (filter, identity) => this.#announce(filter, identity),
     })
@@ -303,7 +317,7 @@ class EmbeddedBroker<Route> implements Broker {
       ),
       sessions: this.#sessions.count,
       retained: this.#retained.count,
-      unacknowledged: this.#lane.unacknowledged,
+      unacknowledged: this.#acknowledging.waiting,
     }
   }
 

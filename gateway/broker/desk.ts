@@ -1,10 +1,10 @@
 /** Every packet of a connected client but PUBLISH, which the lane takes: SUBSCRIBE and UNSUBSCRIBE, acknowledgements, DISCONNECT. */
+import type { Acknowledging } from './acknowledging.ts'
 import { maySubscribe } from './acl.ts'
 import type { Connection } from './connection.ts'
 import type { Counters } from './counters.ts'
 import type { Delivery } from './delivery.ts'
 import { PUBACK, PUBCOMP, PUBREC, PUBREL, SUBSCRIBE, UNSUBSCRIBE } from './framing.ts'
-import type { Lane } from './lane.ts'
 import type { BrokerLimits, Identity } from './options.ts'
 import { type Acknowledgement, encodePubrel, parseAcknowledgement } from './packets/acknowledgement.ts'
 import { type Disconnect, parseDisconnect } from './packets/disconnect.ts'
@@ -30,7 +30,7 @@ interface DeskParts<Route> {
   readonly retained: Retained
   readonly delivery: Delivery
   readonly store: SessionStore
-  readonly lane: Lane<Route>
+  readonly acknowledging: Acknowledging<Route>
   readonly counters: Counters
   readonly rareLog: RareLog
   readonly limits: BrokerLimits
@@ -146,8 +146,8 @@ export class Desk<Route> {
     acknowledgement: Acknowledgement,
   ): boolean {
     const { id, reason } = acknowledgement
-    const { delivery, lane } = this.#parts
-    if (type === PUBREL) return lane.release(connection, session, id)
+    const { delivery, acknowledging } = this.#parts
+    if (type === PUBREL) return acknowledging.release(connection, session, id)
     if (type === PUBREC && reason < 0x80) this.#received(connection, session, id)
     else delivery.settle(session, id)
     return true

@@ -6,27 +6,17 @@
  *                 (or alias)         │
  *                                    └─▶ subscribers ─┬─▶ QoS 0 copies, from bytes to bytes
  *                                                     └─▶ delivery: queues, shares, properties, retained store
- *
- * No room in the intake: the socket is not read. After five seconds of it QoS 0 messages are dropped and counted, QoS 1
- * and 2 wait on.
  */
-import type { Clock, Timer } from '../clock.ts'
-import { Acknowledgements, PUBACK, PUBCOMP, PUBREC } from './acknowledgements.ts'
+import { PUBACK, PUBREC } from './acknowledgements.ts'
+import type { Acknowledging } from './acknowledging.ts'
 import { mayPublish } from './acl.ts'
-import { BY_ROOM, BY_UNACKNOWLEDGED, type Connection } from './connection.ts'
+import type { Connection } from './connection.ts'
 import type { Counters } from './counters.ts'
 import type { FanOut, PacketBytes } from './fan-out.ts'
 import type { BrokerLimits, Identity, TelemetryIntake } from './options.ts'
 import { PublishProperties } from './packets/publish-properties.ts'
-import {
-  MqttError,
-  NO_MATCHING_SUBSCRIBERS,
-  NOT_AUTHORIZED,
-  RECEIVE_MAXIMUM,
-  SUCCESS,
-  TOPIC_ALIAS,
-  UNKNOWN_ID,
-} from './reasons.ts'
+import { MqttError, NO_MATCHING_SUBSCRIBERS, NOT_AUTHORIZED, SUCCESS, TOPIC_ALIAS } from './reasons.ts'
+import type { Room } from './room.ts'
 import type { Session, Subscriber } from './session.ts'
 import type { SessionStore } from './session-store.ts'
 import type { Subscriptions } from './subscriptions.ts'
@@ -40,30 +30,23 @@ export const HOLD = 1
 export const MALFORMED = 2
 export const DENIED = 3
 
-/** ms without room before QoS 0 messages are dropped. A cheap card may take seconds over one fsync; TCP holds the senders so long. */
-const PATIENCE = 5_000
 const MAX_VERDICTS = 1_000
-
-export interface LaneHost<Route> {
-  block(connection: Connection<Route>, reason: number): void
-  unblock(connection: Connection<Route>, reason: number): void
-  /** The client broke the protocol: its connection is ended. */
-  broken(connection: Connection<Route>, error: MqttError): void
-}
 
 interface LaneParts<Route> {
   readonly intake: TelemetryIntake<Route>
-  readonly host: LaneHost<Route>
   readonly subscriptions: Subscriptions
   readonly fanOut: FanOut
   readonly store: SessionStore
   readonly writes: Writes<Subscriber>
+  readonly acknowledging: Acknowledging<Route>
+  readonly room: Room<Route>
   readonly counters: Counters
-  readonly clock: Clock
   readonly limits: BrokerLimits
   /** Topic aliases that a client may use. */
   readonly aliases: number
   authorizePublish(identity: Identity, topic: string): boolean
+  /** The client broke the protocol: its connection is ended. */
+  broken(connection: Connection<Route>, error: MqttError): void
   /** A client of MQTT 5 published what it may not. */
   denied(connection: Connection<Route>, topic: string): void
 }
@@ -74,14 +57,8 @@ export class Lane<Route> {
   readonly #subscriptions: Subscriptions
   readonly #counters: Counters
   readonly #topics: TopicTable<Route>
-  readonly #acknowledgements = new Acknowledgements<Connection<Route>>()
-  /** Of ordinary messages: they wait for the log of sessions. */
-  readonly #kept = new Acknowledgements<Connection<Route>>()
-  readonly #waitForRoom = new Set<Connection<Route>>()
   readonly #properties = new PublishProperties()
   readonly #packet: PacketBytes
-  #patience: Timer | null = null
-  #dropping = false
 
   constructor(parts: LaneParts<Route>) {
     this.#parts = parts
@@ -91,14 +68,6 @@ export class Lane<Route> {
     this.#topics = new TopicTable(parts.limits.topics, (topic) => parts.intake.route(topic))
     const none = { at: 0, topicEnd: 0, start: 0, end: 0, qos: 0, retain: false }
     this.#packet = { bytes: Buffer.alloc(0), ...none, properties: null }
-    parts.intake.onDurable((durable) => this.#acknowledgements.commit(durable, (peer) => this.#acknowledged(peer)))
-    parts.intake.onRoom(() => this.#room())
-    parts.store.onDurable((durable) => this.#kept.commit(durable, (peer) => this.#acknowledged(peer)))
-  }
-
-  /** Acknowledgements that wait for a disk. */
-  get unacknowledged(): number {
-    return this.#acknowledgements.length + this.#kept.length
   }
 
   /** The decode rules have changed: ask again for every topic. */
@@ -135,8 +104,8 @@ export class Lane<Route> {
     if (id === 0) return MALFORMED
     if (!this.#allows(connection, entry)) return this.#deny(connection, qos, id)
     if (entry.version !== this.#subscriptions.version) this.#refresh(entry)
-    const { route } = entry
-    if (route === null || entry.interest !== null || qos === 2 || (first & 1) === 1) {
+    const retain = (first & 1) === 1
+    if (entry.route === null || entry.interest !== null || qos === 2 || retain) {
       const packet = this.#packet
       packet.bytes = bytes
       packet.at = at
@@ -144,53 +113,21 @@ export class Lane<Route> {
       packet.start = start
       packet.end = end
       packet.qos = qos
-      packet.retain = (first & 1) === 1
+      packet.retain = retain
       packet.properties = properties
       return this.#publishWide(connection, entry, packet, id)
     }
-    if (qos === 1 && this.#isOutOfTurn(connection, true)) return HOLD
-    const type = properties !== null && properties.typeEnd > 0 ? this.#contentType(connection, bytes) : undefined
-    const number = this.#intake.take(route, bytes, start, end, qos, type)
-    if (number < 0) return this.#noRoom(connection, route, qos, end - start)
-    this.#counters.messagesIn++
-    if (qos === 1) this.#acknowledge(connection, PUBACK, id, number)
-    return TAKEN
-  }
-
-  /** A PUBREL: the client may use the packet id again (MQTT-4.3.3-11). False: not now, it comes again. */
-  release(connection: Connection<Route>, session: Session, id: number): boolean {
-    const receipt = session.received?.get(id)
-    // Before its PUBREC has gone out the release means nothing; it comes again after the PUBREC.
-    if (receipt?.waiting) return true
-    if (receipt === undefined) {
-      this.#acknowledge(connection, PUBCOMP, id, 0, connection.version === 5 ? UNKNOWN_ID : SUCCESS)
-      return true
-    }
-    // Free again only when that is durable too: after a crash a new message must not pass for the old one.
-    if (receipt.telemetry) {
-      const entry = this.#intake.release(session.client, id)
-      if (entry < 0) {
-        this.#waitsForRoom(connection)
-        return false
-      }
-      this.#acknowledge(connection, PUBCOMP, id, entry)
-    } else {
-      const before = this.#parts.store.newest
-      this.#parts.store.forgotten(session, id)
-      this.#acknowledgeKept(connection, PUBCOMP, id, before, SUCCESS)
-    }
-    session.received?.delete(id)
-    return true
+    return this.#publishFast(connection, entry.route, bytes, start, end, qos, id, properties)
   }
 
   /** After the packets of a chunk: sends the acknowledgements that need not wait, and what subscribers get. */
   flush(): void {
-    this.#acknowledgements.flush()
+    this.#parts.acknowledging.flush()
     this.#parts.writes.flush()
   }
 
   forget(connection: Connection<Route>): void {
-    this.#waitForRoom.delete(connection)
+    this.#parts.room.forget(connection)
   }
 
   /** A message of the broker's own making on behalf of a client, i.e. a will. False: not telemetry, or no room. */
@@ -202,54 +139,60 @@ export class Lane<Route> {
     return taken
   }
 
-  /** Ordinary traffic, and telemetry that is retained, QoS 2, or wanted by local subscribers. */
-  #publishWide(connection: Connection<Route>, entry: TopicEntry<Route>, packet: PacketBytes, id: number): number {
-    const { bytes, start, end, qos, retain, properties } = packet
-    const { route } = entry
-    const session = connection.session as Session
-    if (qos > 0 && this.#isOutOfTurn(connection, route !== null)) return HOLD
-    if (qos === 2) {
-      if (this.#isDuplicate(connection, session, id)) return TAKEN
-      if (this.#isTooMuch(connection, session.received?.size ?? 0)) return MALFORMED
-    }
-    // An empty retained message takes the retained one away (MQTT-3.3.1-10); it is not a reading.
-    let number = 0
-    if (route !== null && !(retain && start === end)) {
-      const type = properties !== null && properties.typeEnd > 0 ? this.#contentType(connection, bytes) : undefined
-      const sender = qos === 2 ? { client: session.client, id } : undefined
-      number = this.#intake.take(route, bytes, start, end, qos, type, sender)
-      if (number < 0) return this.#noRoom(connection, route, qos, end - start)
-    }
+  /** Telemetry that nobody but the intake wants. */
+  #publishFast(
+    connection: Connection<Route>,
+    route: Route,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    qos: number,
+    id: number,
+    properties: PublishProperties | null,
+  ): number {
+    const { acknowledging, room } = this.#parts
+    if (qos === 1 && acknowledging.isOutOfTurn(connection, true)) return HOLD
+    const type = this.#contentType(connection, bytes, properties)
+    const entry = this.#intake.take(route, bytes, start, end, qos, type)
+    if (entry < 0) return room.none(connection, route, qos, end - start) ? TAKEN : HOLD
     this.#counters.messagesIn++
-    const newest = this.#parts.store.newest
-    const matched = this.#parts.fanOut.packet(session.client, entry.topic, entry.interest, packet)
-    const reason = matched === 0 && route === null && connection.version === 5 ? NO_MATCHING_SUBSCRIBERS : SUCCESS
-    if (qos === 2) {
-      session.received ??= new Map()
-      session.received.set(id, { waiting: connection, telemetry: route !== null })
-      if (route === null && session.expiry > 0) this.#parts.store.received(session, id)
-    }
-    const kind = qos === 1 ? PUBACK : PUBREC
-    if (qos > 0 && route === null) this.#acknowledgeKept(connection, kind, id, newest, reason)
-    else if (qos > 0) this.#acknowledge(connection, kind, id, number)
+    if (qos === 1) acknowledging.journaled(connection, PUBACK, id, entry)
     return TAKEN
   }
 
-  /**
-   * Acknowledgements of telemetry wait for the journal, others for the log of sessions; so that they go out in the order
-   * of their messages (MQTT-4.6.0-2), a connection waits for one of them at a time.
-   */
-  #isOutOfTurn(connection: Connection<Route>, telemetry: boolean): boolean {
-    if (connection.unacknowledged === 0 || connection.waitsForJournal === telemetry) return false
-    this.#parts.host.block(connection, BY_UNACKNOWLEDGED)
-    return true
+  /** Ordinary traffic, and telemetry that is retained, QoS 2, or wanted by local subscribers. */
+  #publishWide(connection: Connection<Route>, entry: TopicEntry<Route>, packet: PacketBytes, id: number): number {
+    const { acknowledging, room } = this.#parts
+    const { start, end, qos } = packet
+    const { route } = entry
+    const session = connection.session as Session
+    if (qos > 0 && acknowledging.isOutOfTurn(connection, route !== null)) return HOLD
+    if (qos === 2) {
+      if (acknowledging.isKnown(connection, session, id)) return TAKEN
+      if (acknowledging.isOverfull(connection, session)) return MALFORMED
+    }
+    const number = route === null ? 0 : this.#take(connection, session, route, packet, id)
+    if (number < 0) return room.none(connection, route as Route, qos, end - start) ? TAKEN : HOLD
+    this.#counters.messagesIn++
+    const { newest } = this.#parts.store
+    const matched = this.#parts.fanOut.packet(session.client, entry.topic, entry.interest, packet)
+    if (qos === 0) return TAKEN
+    if (qos === 2) acknowledging.receive(connection, session, id, route !== null)
+    const kind = qos === 1 ? PUBACK : PUBREC
+    if (route !== null) acknowledging.journaled(connection, kind, id, number)
+    else {
+      const isUseless = matched === 0 && connection.version === 5
+      acknowledging.kept(connection, kind, id, newest, isUseless ? NO_MATCHING_SUBSCRIBERS : SUCCESS)
+    }
+    return TAKEN
   }
 
-  /** The client has sent more than it was told that it may (MQTT 5 section 3.3.4). */
-  #isTooMuch(connection: Connection<Route>, waiting: number): boolean {
-    if (connection.version !== 5 || waiting < this.#parts.limits.receiveMaximum) return false
-    this.#broken(connection, new MqttError(RECEIVE_MAXIMUM, 'more QoS 1 and 2 messages at a time than it may send'))
-    return true
+  #take(connection: Connection<Route>, session: Session, route: Route, packet: PacketBytes, id: number): number {
+    const { bytes, start, end, qos, retain, properties } = packet
+    // An empty retained message takes the retained one away (MQTT-3.3.1-10); it is not a reading.
+    if (retain && start === end) return 0
+    const sender = qos === 2 ? { client: session.client, id } : undefined
+    return this.#intake.take(route, bytes, start, end, qos, this.#contentType(connection, bytes, properties), sender)
   }
 
   /** By its name, or by an alias that stands for it, or does so from now on (MQTT 5 section 3.3.2.3.4). */
@@ -278,8 +221,9 @@ export class Lane<Route> {
   }
 
   /** Media type of the payload, when it is one that the journal can keep. */
-  #contentType(connection: Connection<Route>, bytes: Buffer): string | undefined {
-    const { typeStart, typeEnd } = this.#properties
+  #contentType(connection: Connection<Route>, bytes: Buffer, properties: PublishProperties | null): string | undefined {
+    if (properties === null || properties.typeEnd === 0) return undefined
+    const { typeStart, typeEnd } = properties
     const known = connection.contentType
     if (known.length !== typeEnd - typeStart || !isAscii(known, bytes, typeStart)) {
       const text = bytes.toString('latin1', typeStart, typeEnd)
@@ -289,7 +233,7 @@ export class Lane<Route> {
   }
 
   #broken(connection: Connection<Route>, error: MqttError): number {
-    this.#parts.host.broken(connection, error)
+    this.#parts.broken(connection, error)
     return MALFORMED
   }
 
@@ -297,90 +241,9 @@ export class Lane<Route> {
   #deny(connection: Connection<Route>, qos: number, id: number): number {
     if (connection.version !== 5) return DENIED
     this.#parts.denied(connection, connection.last?.topic ?? '')
-    if (qos === 1) this.#acknowledge(connection, PUBACK, id, 0, NOT_AUTHORIZED)
-    if (qos === 2) this.#acknowledge(connection, PUBREC, id, 0, NOT_AUTHORIZED)
+    if (qos === 1) this.#parts.acknowledging.journaled(connection, PUBACK, id, 0, NOT_AUTHORIZED)
+    if (qos === 2) this.#parts.acknowledging.journaled(connection, PUBREC, id, 0, NOT_AUTHORIZED)
     return TAKEN
-  }
-
-  /** QoS 2: a packet id is one message until it is released (MQTT-4.3.3-10). */
-  #isDuplicate(connection: Connection<Route>, session: Session, id: number): boolean {
-    const receipt = session.received?.get(id)
-    if (receipt === undefined) return false
-    const { waiting, telemetry } = receipt
-    if (waiting === null) this.#acknowledge(connection, PUBREC, id, 0)
-    // It came over an earlier connection and is not durable yet: this one is told too.
-    else if (waiting !== connection) (telemetry ? this.#acknowledgements : this.#kept).add(connection, PUBREC, id, 0)
-    return true
-  }
-
-  #acknowledge(connection: Connection<Route>, kind: number, id: number, entry: number, reason = SUCCESS): void {
-    if (connection.unacknowledged === 0 && entry <= this.#intake.durable) {
-      if (kind === PUBREC) connection.received(id)
-      this.#acknowledgements.now(connection, kind, id, 64, reason)
-      return
-    }
-    connection.waitsForJournal = true
-    this.#acknowledgements.add(connection, kind, id, entry, reason)
-    if (this.#isTooMuch(connection, connection.unacknowledged - 1)) return
-    if (connection.unacknowledged >= this.#parts.limits.unacknowledged)
-      this.#parts.host.block(connection, BY_UNACKNOWLEDGED)
-  }
-
-  /** An ordinary message: when what it changed since `newest` is kept. */
-  #acknowledgeKept(connection: Connection<Route>, kind: number, id: number, newest: number, reason: number): void {
-    const { store } = this.#parts
-    const number = store.flush()
-    if (connection.unacknowledged === 0 && (number === newest || number <= store.durable)) {
-      if (kind === PUBREC) connection.received(id)
-      this.#acknowledgements.now(connection, kind, id, 64, reason)
-      return
-    }
-    connection.waitsForJournal = false
-    this.#kept.add(connection, kind, id, number === newest ? 0 : number, reason)
-  }
-
-  #acknowledged(connection: Connection<Route>): void {
-    if ((connection.blocked & BY_UNACKNOWLEDGED) === 0) return
-    // All of them, when it waits for the other kind of acknowledgement.
-    if (connection.unacknowledged === 0 || connection.unacknowledged * 2 <= this.#parts.limits.unacknowledged)
-      this.#parts.host.unblock(connection, BY_UNACKNOWLEDGED)
-  }
-
-  #noRoom(connection: Connection<Route>, route: Route, qos: number, bytes: number): number {
-    if (this.#dropping && qos === 0) {
-      this.#intake.drop(route, bytes)
-      this.#counters.messagesIn++
-      this.#counters.drop('no_room')
-      return TAKEN
-    }
-    if (!this.#dropping) this.#patience ??= this.#parts.clock.after(PATIENCE, () => this.#loosePatience())
-    this.#waitsForRoom(connection)
-    return HOLD
-  }
-
-  #waitsForRoom(connection: Connection<Route>): void {
-    this.#waitForRoom.add(connection)
-    this.#parts.host.block(connection, BY_ROOM)
-  }
-
-  #loosePatience(): void {
-    this.#patience = null
-    this.#dropping = true
-    this.#resume()
-  }
-
-  #room(): void {
-    this.#dropping = false
-    this.#patience?.cancel()
-    this.#patience = null
-    this.#resume()
-  }
-
-  /** In the order in which they began to wait; whoever has to wait again goes to the end. */
-  #resume(): void {
-    const list = [...this.#waitForRoom]
-    this.#waitForRoom.clear()
-    for (const connection of list) this.#parts.host.unblock(connection, BY_ROOM)
   }
 
   #find(topic: string): TopicEntry<Route> | undefined {

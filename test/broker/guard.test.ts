@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Acknowledging } from '../../gateway/broker/acknowledging.ts'
 import type { Connection, Wire } from '../../gateway/broker/connection.ts'
 import { Counters } from '../../gateway/broker/counters.ts'
 import { Delivery } from '../../gateway/broker/delivery.ts'
@@ -10,6 +11,7 @@ import { DEFAULT_LIMITS } from '../../gateway/broker/options.ts'
 import type { Connect } from '../../gateway/broker/packets/connect.ts'
 import { RareLog } from '../../gateway/broker/rare-log.ts'
 import { Retained } from '../../gateway/broker/retained.ts'
+import { Room } from '../../gateway/broker/room.ts'
 import { Session, type Subscriber } from '../../gateway/broker/session.ts'
 import { FORGETFUL } from '../../gateway/broker/session-store.ts'
 import { Subscriptions } from '../../gateway/broker/subscriptions.ts'
@@ -42,14 +44,18 @@ function setUp() {
   })
   const retained = new Retained(DEFAULT_LIMITS, counters, clock)
   const delivery = new Delivery({ ...parts, stalled: () => {} })
+  const room = new Room<string>({ ...parts, intake, host: guard })
+  const acknowledging = new Acknowledging<string>({ ...parts, intake, host: guard, noRoom: () => {} })
   const lane: Lane<string> = new Lane({
     ...parts,
     intake,
+    acknowledging,
+    room,
     fanOut: new FanOut({ ...parts, retained, delivery }),
     aliases: 0,
     authorizePublish: () => true,
     denied: () => {},
-    host: guard,
+    broken: () => {},
   })
   return { clock, guard, intake, connects, counters }
 }
