@@ -47,13 +47,15 @@ export interface Scenario {
   readonly step?: number
   /** Of the config. */
   readonly rules?: object
+  /** Of MQTT; default 4, which is 3.1.1. */
+  readonly version?: 4 | 5
 }
 
 const CONNECTIONS = 50
 const DEVICES = 5000
 
 function load(port: number, scenario: Scenario): object {
-  const { messages, qos, rate = 0, step = 20 } = scenario
+  const { messages, qos, rate = 0, step = 20, version = 4 } = scenario
   return {
     port,
     connections: CONNECTIONS,
@@ -64,6 +66,7 @@ function load(port: number, scenario: Scenario): object {
     rate,
     start: Date.now() - 3_600_000,
     step,
+    version,
   }
 }
 

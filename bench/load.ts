@@ -25,6 +25,8 @@ export interface Load {
   readonly start: number
   /** Event time between two readings of a device, ms. */
   readonly step: number
+  /** 5: each message says its content type. */
+  readonly version: 4 | 5
 }
 
 const CHUNK_MESSAGES = 250
@@ -60,15 +62,19 @@ function encode(load: Load, connection: number): Encoded {
       const device = connection * mine + (i % mine)
       const topic = `telemetry/dvc${device}`
       const body = payload(device, load.start, i)
-      const packet = generate({
-        cmd: 'publish',
-        topic,
-        payload: body,
-        qos: load.qos,
-        retain: false,
-        dup: false,
-        messageId: (i % 65_535) + 1,
-      })
+      const packet = generate(
+        {
+          cmd: 'publish',
+          topic,
+          payload: body,
+          qos: load.qos,
+          retain: false,
+          dup: false,
+          messageId: (i % 65_535) + 1,
+          properties: { contentType: 'application/json' },
+        },
+        { protocolVersion: load.version },
+      )
       places.push(length + packet.indexOf('"event_time":"') + 14)
       turns.push(Math.floor(i / mine))
       packets.push(packet)
@@ -118,7 +124,7 @@ async function open(load: Load, connection: number): Promise<Sender> {
     generate({
       cmd: 'connect',
       protocolId: 'MQTT',
-      protocolVersion: 4,
+      protocolVersion: load.version,
       clean: true,
       clientId: `load-${process.pid}-${connection}`,
       keepalive: 300,

@@ -66,6 +66,10 @@ async function ingest(): Promise<Row[]> {
       const scenario: Scenario = { messages, qos, durability }
       const measured = await several(() => measureSluice(scenario))
       rows.push({ name: `sluice: QoS ${qos}, durability ${durability}`, measured, peer })
+      if (durability === 'none') {
+        const since5 = await several(() => measureSluice({ ...scenario, version: 5 }))
+        rows.push({ name: 'the same with MQTT 5 and a content type', measured: since5, peer })
+      }
       if (qos === 1 && durability === 'fsync') {
         const half = Math.round(measured.rate / 2)
         const paced = await several(() => measureSluice({ ...scenario, messages: half * 5, rate: half }))

@@ -106,6 +106,9 @@ export function laneOf(
       if (entry < 0) forgetting.add(client)
       return Math.max(0, entry)
     },
+    forgetOthers(clients) {
+      for (const fact of receipts.others(clients)) note(fact)
+    },
     get durable() {
       return written ? journal.written : journal.durable
     },

@@ -139,6 +139,8 @@ export interface TelemetryIntake<Route> {
   release(client: string, id: number): number
   /** The client begins anew: all its ids are free; as above, but never -1. */
   forget(client: string): number
+  /** All others have no session any more. */
+  forgetOthers(clients: Iterable<string>): void
   /** A QoS 0 message was given up because there was no room for five seconds. */
   drop(route: Route, bytes: number): void
 }

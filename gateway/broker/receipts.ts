@@ -24,6 +24,12 @@ export class Receipts implements Watcher {
     return [...(this.#ids.get(keyOf(client)) ?? [])]
   }
 
+  /** Facts that forget all clients but these. */
+  *others(clients: Iterable<string>): Generator<ReceiptFact> {
+    const kept = new Set([...clients].map(keyOf))
+    for (const client of [...this.#ids.keys()]) if (!kept.has(client)) yield { type: 'forgotten', client }
+  }
+
   marked(mark: Buffer): void {
     const key = mark.toString('utf8', 2)
     const ids = this.#ids.get(key)

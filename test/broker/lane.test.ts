@@ -49,6 +49,25 @@ test('a message that is durable at once does not overtake one that waits', async
   assert.deepEqual(await client.read(8), Buffer.concat([ack(PUBACK, 1), ack(PUBACK, 2)]))
 })
 
+test('acknowledgements keep the order of their messages, telemetry or not', async (t) => {
+  const { port, intake } = await startBroker(t)
+  intake.instant = false
+  const client = await RawClient.open(t, port)
+  const topics = ['telemetry/d', 'plain', 'telemetry/d', 'plain', 'plain']
+  client.send(...topics.map((topic, i) => publishPacket(topic, 'x', { qos: 1, id: i + 1 })))
+  await intake.count(1)
+  const other = await RawClient.open(t, port)
+  await other.ping()
+  assert.equal(client.unread.length, 0)
+  intake.commit()
+  assert.deepEqual(await client.read(8), Buffer.concat([ack(PUBACK, 1), ack(PUBACK, 2)]))
+  await intake.count(2)
+  assert.equal(client.unread.length, 0)
+  intake.commit()
+  assert.deepEqual(await client.read(12), Buffer.concat([ack(PUBACK, 3), ack(PUBACK, 4), ack(PUBACK, 5)]))
+  await client.ping()
+})
+
 test('many connections get their own acknowledgements from one commit', async (t) => {
   const { port, intake } = await startBroker(t)
   intake.instant = false

@@ -55,6 +55,11 @@ export class FakeIntake implements TelemetryIntake<string> {
     return 0
   }
 
+  forgetOthers(clients: Iterable<string>): void {
+    const kept = new Set(clients)
+    for (const each of this.receipts) if (!kept.has(each.split(' ')[0] ?? '')) this.receipts.delete(each)
+  }
+
   take(
     route: string,
     chunk: Buffer,

@@ -74,7 +74,6 @@ export class SessionLog implements SessionStore {
     this.#log = log
     this.#clock = clock
     this.#eager = eager
-    this.#told = log.bytes
     log.onDurable((durable) => this.#becameDurable(durable))
   }
 
