@@ -116,21 +116,24 @@ export function createObserving(options: ObservingOptions): Observing {
   ) {
     item.heard = clock.monotonic()
     watch.pause = FIRST_PAUSE
-    const { topic, payload, contentFormat } = messageOf(registration, item.path, response)
+    const message = messageOf(registration, item.path, response)
     options.count('notifications')
-    intake.take(topic, payload, contentFormat, (durable) => {
-      if (durable) receipt.acknowledge()
-      else receipt.forget()
-    })
+    if (message)
+      intake.take(message.topic, message.payload, message.contentFormat, (durable) => {
+        if (durable) receipt.acknowledge()
+        else receipt.forget()
+      })
+    else receipt.acknowledge()
     registrations.heard(registration)
   }
 
-  /** What cannot be understood goes on as it came, and so becomes a dead letter. */
+  /** Undefined when nothing is in it. What cannot be understood goes on as it came, and so becomes a dead letter. */
   function messageOf(registration: Registration, path: Path, { payload, contentFormat }: ClientResponse) {
     const { endpoint } = registration
     const topic = topicOf(endpoint, undefined)
     try {
       const entries = decodeContent(contentFormat, payload, path, catalog)
+      if (entries.length === 0) return undefined
       const several = (object: number) => instancesOf(registration, object).length > 1
       return { topic, ...measurementOf(endpoint, entries, several, catalog) }
     } catch (error) {
