@@ -6,6 +6,8 @@ import { type GatewayProcess, startGatewayProcess } from '../support/gateway-pro
 
 export interface Example {
   readonly gateway: GatewayProcess
+  /** Its data directory. */
+  readonly data: string
   stop(): Promise<void>
 }
 
@@ -24,6 +26,7 @@ export async function startExample(
   })
   return {
     gateway,
+    data,
     async stop() {
       await gateway.kill()
       rmSync(data, { recursive: true, force: true })
