@@ -11,9 +11,9 @@ function sources(folder: string): string[] {
   })
 }
 
-/** Lines of the runtime and its plugins that match, but for those of `except`. */
+/** Lines of the runtime, its plugins and what both may use that match, but for those of `except`. */
 function linesThat(match: RegExp, except: readonly string[] = []): string[] {
-  return ['gateway', 'plugins']
+  return ['gateway', 'plugins', 'codec']
     .flatMap(sources)
     .filter((file) => !except.includes(file))
     .flatMap((file) =>

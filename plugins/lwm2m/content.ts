@@ -11,8 +11,8 @@ import {
   decodeSenmlJson,
   encodeSenmlCbor,
   encodeSenmlJson,
+  type PathRecord,
   type SenmlItem,
-  type SenmlRecord,
 } from './senml.ts'
 import {
   decodeTlv,
@@ -76,7 +76,7 @@ function resourcePath(base: Path): Path {
   return base
 }
 
-function senmlEntries(records: readonly SenmlRecord[], catalog: Catalog): Entry[] {
+function senmlEntries(records: readonly PathRecord[], catalog: Catalog): Entry[] {
   return records.map(({ name, value, time }) => {
     const path = parsePath(name)
     if (!path || path.length < 3) throw new DecodeError('path', `${name.slice(0, 60)} is no path of a resource`)

@@ -1,13 +1,12 @@
 /**
- * SenML (RFC 8428) as LwM2M has it (Core 1.1 §7.4.4, §7.4.5): base name and name make a path, `vlo` is an object link.
- * Also the older LwM2M JSON of 1.0, `{"bn","bt","e":[{"n","v"|"sv"|"bv"|"ov","t"}]}`.
+ * SenML as LwM2M has it (Core 1.1 §7.4.4, §7.4.5): base name and name make a path. Also the older LwM2M JSON of 1.0,
+ * `{"bn","bt","e":[{"n","v"|"sv"|"bv"|"ov","t"}]}`, whose list is SenML with other labels.
  */
 import { decode, encode } from 'cborg'
+import { readRecords, type SenmlValue } from '../../codec/senml.ts'
 import { DecodeError, reasonOf } from '../../gateway/errors.ts'
 
-export type SenmlValue = number | string | boolean | Buffer
-
-export interface SenmlRecord {
+export interface PathRecord {
   /** Base name and name. */
   readonly name: string
   readonly value: SenmlValue
@@ -15,57 +14,34 @@ export interface SenmlRecord {
   readonly time: number
 }
 
-const LABELS = new Map<unknown, string>([
-  [-1, 'bver'],
-  [-2, 'bn'],
-  [-3, 'bt'],
-  [-4, 'bu'],
-  [-5, 'bv'],
-  [-6, 'bs'],
-  [0, 'n'],
-  [1, 'u'],
-  [2, 'v'],
-  [3, 'vs'],
-  [4, 'vb'],
-  [5, 's'],
-  [6, 't'],
-  [7, 'ut'],
-  [8, 'vd'],
-])
-
-type Labelled = ReadonlyMap<unknown, unknown>
-
-/** @throws DecodeError `senml` */
-export function decodeSenmlJson(data: Buffer): SenmlRecord[] {
-  const list = parsed(() => JSON.parse(data.toString()))
-  if (!Array.isArray(list)) throw new DecodeError('senml', 'SenML is a list')
-  return recordsOf(list.map(entriesOf))
+/** @throws DecodeError `senml`, `number` */
+export function decodeSenmlJson(data: Buffer): PathRecord[] {
+  return pathsOf(parsed(() => JSON.parse(data.toString())))
 }
 
-/** @throws DecodeError `senml` */
-export function decodeSenmlCbor(data: Buffer): SenmlRecord[] {
-  const list = parsed(() => decode(data, { useMaps: true, rejectDuplicateMapKeys: true }))
-  if (!Array.isArray(list)) throw new DecodeError('senml', 'SenML is a list')
-  return recordsOf(
-    list.map((record: unknown) => {
-      if (!(record instanceof Map)) throw new DecodeError('senml', 'a record is no map')
-      return new Map([...record].map(([label, value]) => [LABELS.get(label) ?? label, plain(value)]))
-    }),
-  )
+/** @throws DecodeError `senml`, `number` */
+export function decodeSenmlCbor(data: Buffer): PathRecord[] {
+  return pathsOf(parsed(() => decode(data, { useMaps: true, rejectDuplicateMapKeys: true })))
 }
 
-/** @throws DecodeError `senml` */
-export function decodeLwm2mJson(data: Buffer): SenmlRecord[] {
-  const whole = entriesOf(parsed(() => JSON.parse(data.toString())))
-  const elements = whole.get('e')
+const NEW_LABELS: Readonly<Record<string, string>> = { sv: 'vs', bv: 'vb', ov: 'vlo' }
+
+/** @throws DecodeError `senml`, `number` */
+export function decodeLwm2mJson(data: Buffer): PathRecord[] {
+  const { e: elements, bn, bt } = objectOf(parsed(() => JSON.parse(data.toString())))
   if (!Array.isArray(elements)) throw new DecodeError('senml', 'LwM2M JSON has no list e')
-  const names: Readonly<Record<string, string>> = { sv: 'vs', bv: 'vb', ov: 'vlo' }
-  const records = elements.map((element) => {
-    const entries = [...entriesOf(element)]
-    return new Map(entries.map(([label, value]) => [names[String(label)] ?? label, value]))
+  const base = { ...(bn !== undefined && { bn }), ...(bt !== undefined && { bt }) }
+  const records = elements.map((element, i) => {
+    const entries = Object.entries(objectOf(element)).map(([label, value]) => [NEW_LABELS[label] ?? label, value])
+    return i === 0 ? { ...base, ...Object.fromEntries(entries) } : Object.fromEntries(entries)
   })
-  const base = new Map([...whole].filter(([label]) => label === 'bn' || label === 'bt'))
-  return recordsOf(records.map((record, i) => (i === 0 ? new Map<unknown, unknown>([...base, ...record]) : record)))
+  return pathsOf(records)
+}
+
+function pathsOf(list: unknown): PathRecord[] {
+  // An integral is none of a resource's values.
+  const values = readRecords(list).filter(({ isSum }) => !isSum)
+  return values.map(({ baseName, name, value, time }) => ({ name: baseName + name, value, time }))
 }
 
 function parsed(parse: () => unknown): unknown {
@@ -76,60 +52,10 @@ function parsed(parse: () => unknown): unknown {
   }
 }
 
-function plain(value: unknown): unknown {
-  if (typeof value === 'bigint') return Number(value)
-  return value instanceof Uint8Array ? Buffer.from(value) : value
-}
-
-function entriesOf(value: unknown): Labelled {
+function objectOf(value: unknown): Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new DecodeError('senml', 'a record is no object')
-  return new Map(Object.entries(value))
-}
-
-function recordsOf(list: readonly Labelled[]): SenmlRecord[] {
-  const records: SenmlRecord[] = []
-  const base = { name: '', time: 0, value: undefined as number | undefined }
-  for (const record of list) {
-    for (const label of record.keys())
-      if (typeof label === 'string' && label.endsWith('_'))
-        throw new DecodeError('senml', `label ${label.slice(0, 60)} must be understood, and is not`)
-    if ((number(record, 'bver') ?? 10) > 10) throw new DecodeError('senml', 'its version is above 10')
-    base.name = text(record, 'bn') ?? base.name
-    base.time = number(record, 'bt') ?? base.time
-    base.value = number(record, 'bv') ?? base.value
-    const value = valueIn(record, base.value)
-    if (value === undefined) continue
-    records.push({ name: base.name + (text(record, 'n') ?? ''), value, time: base.time + (number(record, 't') ?? 0) })
-  }
-  return records
-}
-
-function valueIn(record: Labelled, base: number | undefined): SenmlValue | undefined {
-  const v = number(record, 'v')
-  if (v !== undefined) return v + (base ?? 0)
-  const words = text(record, 'vs') ?? text(record, 'vlo')
-  if (words !== undefined) return words
-  const flag = record.get('vb')
-  if (typeof flag === 'boolean') return flag
-  const data = record.get('vd')
-  if (Buffer.isBuffer(data)) return data
-  if (typeof data === 'string') return Buffer.from(data, 'base64url')
-  if (flag !== undefined || data !== undefined) throw new DecodeError('senml', 'vb or vd is of a wrong type')
-  return record.has('n') ? base : undefined
-}
-
-function number(record: Labelled, label: string): number | undefined {
-  const value = record.get(label)
-  if (value === undefined) return undefined
-  if (typeof value !== 'number' || !Number.isFinite(value)) throw new DecodeError('senml', `${label} is no number`)
-  return value
-}
-
-function text(record: Labelled, label: string): string | undefined {
-  const value = record.get(label)
-  if (value === undefined || typeof value === 'string') return value
-  throw new DecodeError('senml', `${label} is no text`)
+  return value as Readonly<Record<string, unknown>>
 }
 
 export interface SenmlItem {
