@@ -16,12 +16,32 @@ export interface Promises {
   readonly sent: number[]
   /** Which of them were acknowledged. */
   readonly acknowledged: Set<number>[]
+  /** How many in all. */
+  readonly total: number
+  /** Resolves when so many were acknowledged in all. */
+  reached(total: number): Promise<void>
+  acknowledge(device: number, n: number): void
 }
 
 export function createPromises(devices: number): Promises {
+  const acknowledged = Array.from({ length: devices }, () => new Set<number>())
+  let total = 0
+  let waiting: { readonly total: number; readonly done: () => void }[] = []
   return {
     sent: new Array<number>(devices).fill(0),
-    acknowledged: Array.from({ length: devices }, () => new Set<number>()),
+    acknowledged,
+    get total() {
+      return total
+    },
+    reached: (wanted) =>
+      total >= wanted ? Promise.resolve() : new Promise((done) => void waiting.push({ total: wanted, done })),
+    acknowledge(device, n) {
+      acknowledged[device]?.add(n)
+      total++
+      if (waiting.length === 0) return
+      for (const waiter of waiting) if (waiter.total <= total) waiter.done()
+      waiting = waiting.filter((waiter) => waiter.total > total)
+    },
   }
 }
 
@@ -94,7 +114,7 @@ function start(socket: Socket, promises: Promises, base: number, limit: number):
       if (bytes[0] === 0x40) {
         const first = waiting.shift()
         if (!first || (first.n % 65_535) + 1 !== bytes.readUInt16BE(2)) throw new Error('a PUBACK out of order')
-        promises.acknowledged[first.device]?.add(first.n)
+        promises.acknowledge(first.device, first.n)
       } else connected = true
       bytes = bytes.subarray(4)
     }

@@ -113,7 +113,23 @@ async function until(what: string, condition: () => boolean | Promise<boolean>, 
   }
 }
 
-const acknowledged = ({ promises }: Run) => promises.acknowledged.reduce((sum, set) => sum + set.size, 0)
+/** How often the journal has tried in vain since its disk began to fail. */
+async function attempts(gateway: GatewayProcess): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${gateway.ports.http}/metrics`)).text()
+  return Number(/sluice_stage_errors_total\{stage="journal"[^}]*\} (\d+)/.exec(text)?.[1] ?? 0)
+}
+
+/** Tries go on in vain, and nothing is acknowledged meanwhile. */
+async function standsStill(run: Run, gateway: GatewayProcess, meanwhile: () => void): Promise<void> {
+  const tried = async (times: number) => {
+    meanwhile()
+    return (await attempts(gateway)) >= times
+  }
+  await until('three attempts in vain', () => tried(3), 60_000)
+  const before = run.promises.total
+  await until('two more', () => tried(5), 60_000)
+  assert.equal(run.promises.total, before)
+}
 
 async function finished(run: Run, gateway: GatewayProcess): Promise<void> {
   const failures = await finish(gateway, run.receiver, run.promises, run.base)
@@ -132,28 +148,19 @@ test('says that the disk is full, acknowledges nothing meanwhile, and goes on by
   const run = await prepare({ tmpfs: true })
   const gateway = await run.start()
   const sender = await run.send(gateway)
-  await until('traffic', () => acknowledged(run) > 1000)
+  await run.promises.reached(1000)
   const filler = fill(run.site)
-  await until('health says so', async () => (await health(gateway)).status === 503)
-  const { reason } = await health(gateway)
+  await gateway.said(/the disk fails for the journal/)
+  // The archive of the journal makes way, so acknowledgements go on for a moment before they end.
+  await standsStill(run, gateway, () => fill(run.site))
+  const { status, reason } = await health(gateway)
+  assert.equal(status, 503)
   assert.match(reason ?? '', /ENOSPC|no space/)
   assert.match(gateway.log(), /"ENOSPC"/)
-  // The archive of the journal makes way once, so acknowledgements may go on for a moment before they end.
-  let before = -1
-  await until(
-    'acknowledgements end',
-    async () => {
-      fill(run.site)
-      const same = before === acknowledged(run)
-      before = acknowledged(run)
-      await new Promise((resolve) => setTimeout(resolve, 1500))
-      return same && before === acknowledged(run)
-    },
-    60_000,
-  )
+  const before = run.promises.total
   rmSync(filler)
   await until('health is back', async () => (await health(gateway)).status === 200)
-  await until('traffic goes on', () => acknowledged(run) > before + 500)
+  await run.promises.reached(before + 500)
   await gateway.kill('SIGKILL')
   await sender.ended
   await finished(run, await run.start())
@@ -168,21 +175,22 @@ test('starts on a full disk, stops on it within 5 s, and loses nothing that was 
   const run = await prepare({ tmpfs: true })
   const first = await run.start()
   const sender = await run.send(first)
-  await until('traffic', () => acknowledged(run) > 1000)
+  await run.promises.reached(1000)
   await first.kill('SIGKILL')
   await sender.ended
   const filler = fill(run.site)
   const second = await run.start()
-  await until('health says so', async () => (await health(second)).status === 503)
+  await second.said(/the disk fails for/)
+  assert.equal((await health(second)).status, 503)
   const started = performance.now()
   assert.equal(await second.kill('SIGTERM'), 0)
   assert.ok(performance.now() - started < 5000, `stopped after ${performance.now() - started} ms`)
   const third = await run.start()
   const waiting = await run.send(third)
-  const before = acknowledged(run)
+  const before = run.promises.total
   rmSync(filler)
   await until('health is back', async () => (await health(third)).status === 200)
-  await until('traffic goes on', () => acknowledged(run) > before + 500)
+  await run.promises.reached(before + 500)
   await third.kill('SIGKILL')
   await waiting.ended
   await finished(run, await run.start())
@@ -194,20 +202,21 @@ test('starts on a read-only file system and writes as soon as it may', { skip, t
   const run = await prepare({ tmpfs: true })
   const first = await run.start()
   const sender = await run.send(first)
-  await until('traffic', () => acknowledged(run) > 500)
+  await run.promises.reached(500)
   await first.kill('SIGKILL')
   await sender.ended
   execFileSync('mount', ['-o', 'remount,ro', run.site.data])
   const second = await run.start()
-  await until('health says so', async () => (await health(second)).status === 503)
+  await second.said(/the disk fails for/)
+  assert.equal((await health(second)).status, 503)
   assert.match(second.log(), /EROFS/)
-  const before = acknowledged(run)
+  const before = run.promises.total
   const waiting = await run.send(second)
-  await new Promise((resolve) => setTimeout(resolve, 1500))
-  assert.equal(acknowledged(run), before)
+  await standsStill(run, second, () => undefined)
+  assert.equal(run.promises.total, before)
   execFileSync('mount', ['-o', 'remount,rw', run.site.data])
   await until('health is back', async () => (await health(second)).status === 200)
-  await until('traffic goes on', () => acknowledged(run) > before + 500)
+  await run.promises.reached(before + 500)
   waiting.destroy()
   await waiting.ended
   await finished(run, second)
@@ -221,11 +230,11 @@ test('goes on when the journal is deleted underneath, and starts when it was del
   const run = await prepare()
   const first = await run.start()
   const sender = await run.send(first)
-  await until('traffic', () => acknowledged(run) > 500)
+  await run.promises.reached(500)
   rmSync(join(run.site.data, 'journal'), { recursive: true })
-  await until('noticed', () => /deleted underneath|ENOENT/.test(first.log()))
-  const before = acknowledged(run)
-  await until('traffic goes on', () => acknowledged(run) > before + 500)
+  await first.said(/deleted underneath|ENOENT/)
+  const before = run.promises.total
+  await run.promises.reached(before + 500)
   sender.destroy()
   await sender.ended
   // What the kernel had of the journal went with it, but the state is in memory: nothing is missing.
@@ -248,14 +257,14 @@ test('a corrupt newest checkpoint is put aside, and the older one with the journ
   await (await run.start()).kill('SIGTERM')
   const first = await run.start()
   const sender = await run.send(first)
-  await until('traffic', () => acknowledged(run) > 1000)
+  await run.promises.reached(1000)
   await first.kill('SIGKILL')
   await sender.ended
   const folder = join(run.site.data, 'checkpoints')
   const again = await run.start()
   const more = await run.send(again)
-  const before = acknowledged(run)
-  await until('traffic', () => acknowledged(run) > before + 500)
+  const before = run.promises.total
+  await run.promises.reached(before + 500)
   await again.kill('SIGKILL')
   await more.ended
   const newest = readdirSync(folder)
@@ -301,7 +310,7 @@ test('damaged settings, outbox state and runtime file are put aside', { timeout:
   const run = await prepare()
   const first = await run.start()
   const sender = await run.send(first)
-  await until('traffic', () => acknowledged(run) > 500)
+  await run.promises.reached(500)
   await until('the state', () => existsSync(join(run.site.data, 'outbox', 'state')))
   await first.kill('SIGKILL')
   await sender.ended

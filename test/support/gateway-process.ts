@@ -9,6 +9,8 @@ export interface GatewayProcess {
   readonly ports: Readonly<Record<string, number>>
   /** All that it logged so far. */
   log(): string
+  /** Resolves when it has logged so; what stands before `from` does not count. */
+  said(pattern: RegExp, from?: number): Promise<void>
   /** Resolves with the exit code, or the signal's name. */
   readonly exited: Promise<number | string>
   kill(signal?: NodeJS.Signals): Promise<number | string>
@@ -55,9 +57,20 @@ export async function startGatewayProcess(
     env: { ...process.env, ...env },
   })
   let errors = ''
+  let listeners: (() => boolean)[] = []
   child.stderr.on('data', (chunk) => {
     errors += chunk
+    listeners = listeners.filter((heard) => !heard())
   })
+  const said = (pattern: RegExp, from = 0) =>
+    new Promise<void>((resolve) => {
+      const heard = () => {
+        const found = pattern.test(errors.slice(from))
+        if (found) resolve()
+        return found
+      }
+      if (!heard()) listeners.push(heard)
+    })
   const exited = new Promise<number | string>((resolve) =>
     child.once('exit', (code, signal) => resolve(code ?? signal ?? 'unknown')),
   )
@@ -66,7 +79,7 @@ export async function startGatewayProcess(
     child.kill(signal)
     return exited
   }
-  return { child, ports, log: () => errors, exited, kill }
+  return { child, ports, log: () => errors, said, exited, kill }
 }
 
 function readyPorts(
