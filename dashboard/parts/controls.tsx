@@ -1,24 +1,22 @@
 /** What a device can be told: a line per declared command, with what became of the last one. */
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
-import { api, type CommandStatus, type DeclaredCommand, type Described } from '../app/api.ts'
+import { api, type CommandStatus, type DeclaredCommand } from '../app/api.ts'
 import { changed, useNews } from '../app/live.ts'
 import { useOperator } from '../app/session.ts'
-import { takeCommand } from '../app/store.ts'
+import { type DeviceRow, takeCommand } from '../app/store.ts'
 import { ArgumentForm } from './argument-form.tsx'
 import { StateTag } from './command-table.tsx'
 import { Choice, Pane, Shutter, type Single, Slider, Switch } from './widgets.tsx'
 
-export interface Target extends Pick<Described, 'id' | 'fields'> {
-  readonly commands?: Described['commands'] | undefined
-}
+export type Target = Pick<DeviceRow, 'id' | 'fields' | 'commands' | 'received'>
 
 export type Send = (args?: Readonly<Record<string, unknown>>) => void
 
 /** An outcome is news for so long, ms. */
 const NEWS = 10 * 60_000
 
-export function declared(device: Target): readonly (readonly [string, DeclaredCommand])[] {
+export function declared(device: Pick<Target, 'commands'>): readonly (readonly [string, DeclaredCommand])[] {
   return Object.entries(device.commands ?? {})
 }
 
@@ -91,13 +89,15 @@ function latest(commands: Iterable<CommandStatus>, device: string, name: string)
   return last
 }
 
-/** What the device was told last, or says itself in a field of the argument's name. */
-function told(last: CommandStatus | undefined, arg: string, device: Target): unknown {
-  const open = last && (last.state === 'accepted' || last.state === 'sent')
-  const args = last?.args as Record<string, unknown> | undefined
-  const refused = last && ['failed', 'rejected', 'expired'].includes(last.state)
-  if (open) return args?.[arg] ?? device.fields[arg]
-  return device.fields[arg] ?? (refused ? undefined : args?.[arg])
+const REFUSED: ReadonlySet<CommandStatus['state']> = new Set(['failed', 'rejected', 'expired'])
+const OPEN: ReadonlySet<CommandStatus['state']> = new Set(['accepted', 'sent'])
+
+/** What the device says in a field of the argument's name; until it has spoken after it was told, what it was told. */
+function told(last: CommandStatus | undefined, arg: string, { fields, received }: Target): unknown {
+  if (!last || REFUSED.has(last.state)) return fields[arg]
+  const ordered = (last.args as Record<string, unknown> | undefined)?.[arg]
+  const heard = !OPEN.has(last.state) && received > Date.parse(last.time)
+  return heard ? (fields[arg] ?? ordered) : (ordered ?? fields[arg])
 }
 
 export interface WidgetParts extends Single {

@@ -41,7 +41,7 @@ export async function rawAnswer(
   question: RawQuestion,
 ): Promise<RawAnswer | undefined> {
   const begin = await entryAt(log, question.from)
-  if (begin === undefined || log.durable - begin.entry > MOST) return undefined
+  if (begin === undefined) return undefined
   const seen = createSeen(question)
   const decode = createReader(rules, question, seen.add)
   for await (const { body, bounds, count, time } of log.read(begin.entry)) {
@@ -54,9 +54,9 @@ export async function rawAnswer(
   return answer && { ...answer, since: Math.max(question.from, begin.since) }
 }
 
-/** The last entry whose frame begins before `time`, and from when on nothing is missing. */
+/** The last entry whose frame begins before `time`, and from when on nothing is missing; undefined: too far back. */
 async function entryAt(log: Pick<Log, 'read' | 'first' | 'durable'>, time: number) {
-  let low = log.first
+  let low = Math.max(log.first, log.durable - MOST)
   let high = log.durable + 1
   const timeOf = async (entry: number) => {
     for await (const batch of log.read(entry)) return batch.time
@@ -64,6 +64,7 @@ async function entryAt(log: Pick<Log, 'read' | 'first' | 'durable'>, time: numbe
   }
   if (low >= high) return undefined
   const oldest = await timeOf(low)
+  if (oldest > time && low > log.first) return undefined
   // Entry 1 is the first there ever was: before it nothing is missing.
   if (oldest > time) return { entry: low, since: low === 1 ? time : oldest }
   while (high - low > 1) {
