@@ -37,8 +37,9 @@ export function Chart({ label, times, lines, unit = '', band = false, fromZero =
   useEffect(() => {
     const element = box.current
     if (!element) return
-    const height = HEIGHT * Number.parseFloat(getComputedStyle(document.documentElement).fontSize)
-    const made = build(element, lines, { band, unit, fromZero, height })
+    const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize)
+    const height = HEIGHT * rem
+    const made = build(element, lines, { band, unit, fromZero, rem })
     plot.current = made
     const observer = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height }))
     observer.observe(element)
@@ -77,39 +78,39 @@ interface Style {
   readonly band: boolean
   readonly unit: string
   readonly fromZero: boolean
-  /** px */
-  readonly height: number
+  /** Height of the page's text, px: a wall screen has wider lines too. */
+  readonly rem: number
 }
 
-function build(element: HTMLElement, lines: readonly Line[], { band, unit, fromZero, height }: Style): uPlot {
+function build(element: HTMLElement, lines: readonly Line[], { band, unit, fromZero, rem }: Style): uPlot {
   const colour = (name: string) => () => getComputedStyle(document.documentElement).getPropertyValue(name)
-  const font = `${Math.round(height / 15)}px ${getComputedStyle(document.body).fontFamily}`
-  const axis = { stroke: colour('--quiet'), font, ticks: { show: false }, gap: 6 }
+  const font = `${Math.round(rem * 0.75)}px ${getComputedStyle(document.body).fontFamily}`
+  const axis = { stroke: colour('--quiet'), font, ticks: { show: false }, gap: rem / 3 }
   const grid = { stroke: colour('--line'), width: 1 }
   return new uPlot(
     {
       width: element.clientWidth,
-      height,
-      cursor: { y: false, points: { size: 6 } },
-      padding: [8, 8, 0, 0],
+      height: HEIGHT * rem,
+      cursor: { y: false, points: { size: rem * 0.4 } },
+      padding: [rem / 2, rem * 1.25, 0, 0],
       ...(fromZero ? { scales: { y: { range: (_, __, max) => [0, Math.max(1, max * 1.1)] } } } : {}),
       axes: [
         {
           ...axis,
           grid: { show: false },
-          space: 70,
-          size: height / 6,
+          space: rem * 5.5,
+          size: rem * 1.9,
           values: (_, at, __, ___, step) => tick(at, step),
         },
-        { ...axis, grid, size: height / 3.2 },
+        { ...axis, grid, size: rem * 3.5 },
       ],
       series: [
         { label: texts.chart.time, value: (_, at) => (at ? time(new Date(at * 1000).toISOString()) : '–') },
         ...lines.map(({ label, tone = 'main' }) => ({
           label,
           stroke: colour(`--chart-${tone}`),
-          width: tone === 'soft' ? 0 : 1.75,
-          points: { show: tone === 'second' && band, size: 5, fill: colour(`--chart-${tone}`) },
+          width: tone === 'soft' ? 0 : rem / 9,
+          points: { show: tone === 'second' && band, size: rem / 3, fill: colour(`--chart-${tone}`) },
           spanGaps: true,
           value: (_: uPlot, at: number | null) => (at === null ? '–' : `${statistic(at)} ${unit}`),
         })),

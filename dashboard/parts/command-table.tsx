@@ -17,10 +17,16 @@ const TONES: Readonly<Record<CommandStatus['state'], string>> = {
 
 export function StateTag({ command }: { command: CommandStatus }) {
   return (
-    <span class={`tag ${TONES[command.state]}`} title={command.reason}>
+    <span class={`tag ${TONES[command.state]}`} title={reasonOf(command)}>
       {texts.control.states[command.state]}
     </span>
   )
+}
+
+/** With what the device had to say about it. */
+export function reasonOf({ reason = '', result, state }: CommandStatus): string {
+  const said = state === 'failed' && typeof result === 'string' ? result : ''
+  return [reason, said].filter((text) => text !== '').join(': ')
 }
 
 /** What has not been sent yet can be taken back; the news of it come on the event stream. */
@@ -58,7 +64,7 @@ export function CommandTable({ commands }: { commands: readonly CommandStatus[] 
             {command.command} {command.args !== undefined && <code>{JSON.stringify(command.args)}</code>}
           </td>
           <td class="quiet">{command.by}</td>
-          <td class="quiet">{command.reason}</td>
+          <td class="quiet">{reasonOf(command)}</td>
         </tr>
       ))}
     </Table>

@@ -6,7 +6,7 @@ import { changed, useNews } from '../app/live.ts'
 import { useOperator } from '../app/session.ts'
 import { type DeviceRow, takeCommand } from '../app/store.ts'
 import { ArgumentForm } from './argument-form.tsx'
-import { StateTag } from './command-table.tsx'
+import { reasonOf, StateTag } from './command-table.tsx'
 import { Choice, Pane, Shutter, type Single, Slider, Switch } from './widgets.tsx'
 
 export type Target = Pick<DeviceRow, 'id' | 'fields' | 'commands' | 'received'>
@@ -76,7 +76,7 @@ function One({ device, name, command, title }: OneParts) {
 function Outcome({ error, last }: { error: string; last: CommandStatus | undefined }) {
   const fresh = last && Date.now() - Date.parse(last.time) < NEWS
   return (
-    <span class="outcome one-line" role="status" title={error || last?.reason}>
+    <span class="outcome one-line" role="status" title={error || (last && reasonOf(last))}>
       {error ? <span class="bad">{error}</span> : fresh && <StateTag command={last} />}
     </span>
   )
