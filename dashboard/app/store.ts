@@ -31,6 +31,13 @@ export interface Flow {
   readonly depth: number[]
 }
 
+export interface Watched {
+  readonly id: string
+  readonly readings: ReadingEvent[]
+  /** Whether these are all: of too many readings the events are only a sample. */
+  complete: boolean
+}
+
 export interface State {
   connection: 'connecting' | 'live' | 'stale'
   /** `performance.now()` of the last event. */
@@ -50,8 +57,8 @@ export interface State {
   alerts: AlertRecord[]
   gaps: GapRecord[]
   readonly commands: Map<string, CommandStatus>
-  /** Device whose readings are all kept while its page is open. */
-  watched: { id: string; readings: ReadingEvent[] } | undefined
+  /** Device whose readings are kept while its page is open. */
+  watched: Watched | undefined
 }
 
 /** As many devices as can all be followed by events. */
@@ -95,7 +102,10 @@ export function takeStatus(state: State, status: Status): void {
 }
 
 export function takeReading(state: State, event: ReadingEvent): void {
-  state.spared += event.spared ?? 0
+  if (event.spared) {
+    state.spared += event.spared
+    if (state.watched) state.watched.complete = false
+  }
   state.latest = [event, ...state.latest.slice(0, LATEST - 1)]
   const { device: id, source, fields } = event
   const row = rowOf(state, id)

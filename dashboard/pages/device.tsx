@@ -1,11 +1,11 @@
 /** One device: what it says now, what it said, and what it was told. */
 import { useEffect, useState } from 'preact/hooks'
-import { api, type Described } from '../app/api.ts'
+import { api, type Described, type DeviceStatus } from '../app/api.ts'
 import { count, value } from '../app/format.ts'
 import { changed, refresh, useNews } from '../app/live.ts'
 import { useLoaded } from '../app/load.ts'
 import { useOperator } from '../app/session.ts'
-import type { DeviceRow } from '../app/store.ts'
+import { type DeviceRow, takeDevices } from '../app/store.ts'
 import { texts } from '../app/texts.ts'
 import { CommandTable } from '../parts/command-table.tsx'
 import { Controls, declared } from '../parts/controls.tsx'
@@ -18,7 +18,8 @@ import { When } from '../parts/when.tsx'
 function useWatched(id: string) {
   const state = useNews()
   useEffect(() => {
-    state.watched = { id, readings: [...(state.devices.get(id)?.recent ?? [])] }
+    const recent = state.devices.get(id)?.recent ?? []
+    state.watched = { id, readings: [...recent], complete: state.spared === 0 }
     changed()
     return () => {
       state.watched = undefined
@@ -28,8 +29,13 @@ function useWatched(id: string) {
 }
 
 export function DevicePage({ id }: { id: string }) {
-  const { devices, watched, commands } = useWatched(id)
+  const state = useWatched(id)
+  const { devices, watched, commands } = state
   const { data: device, error, reload } = useLoaded(() => api.device(id), 3000, id)
+  // Of many devices the events may leave this one out.
+  useEffect(() => {
+    if (device) takeDevices(state, { total: 1, devices: [device as DeviceStatus] })
+  }, [device])
   const row = devices.get(id)
   const fields = row?.fields ?? device?.fields ?? {}
   const own = [...commands.values()].filter((command) => command.device === id)
@@ -50,7 +56,7 @@ export function DevicePage({ id }: { id: string }) {
         </section>
       )}
       {numeric.length > 0 && (
-        <DeviceCharts id={id} fields={numeric} units={row?.units} news={watched?.readings ?? []} />
+        <DeviceCharts id={id} fields={numeric} units={row?.units} news={watched?.complete ? watched.readings : []} />
       )}
       <section class="card">
         <h2>{texts.devices.commands}</h2>

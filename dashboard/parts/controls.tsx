@@ -9,9 +9,9 @@ import { ArgumentForm } from './argument-form.tsx'
 import { reasonOf, StateTag } from './command-table.tsx'
 import { Choice, Pane, Shutter, type Single, Slider, Switch } from './widgets.tsx'
 
-export type Target = Pick<DeviceRow, 'id' | 'fields' | 'commands' | 'received'>
+type Target = Pick<DeviceRow, 'id' | 'fields' | 'commands' | 'received'>
 
-export type Send = (args?: Readonly<Record<string, unknown>>) => void
+type Send = (args?: Readonly<Record<string, unknown>>) => void
 
 /** An outcome is news for so long, ms. */
 const NEWS = 10 * 60_000
@@ -100,7 +100,7 @@ function told(last: CommandStatus | undefined, arg: string, { fields, received }
   return heard ? (fields[arg] ?? ordered) : (ordered ?? fields[arg])
 }
 
-export interface WidgetParts extends Single {
+interface WidgetParts extends Single {
   readonly command: DeclaredCommand
   readonly device: Target
 }
