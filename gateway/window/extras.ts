@@ -5,6 +5,8 @@
  *   snapshot   json    places, free places, texts in order of appearance, [place, sidecars] of the extras that have any
  *              floats  per place: number of text fields, -1 when free; per field: `other`, number of values, and per
  *                      value its place among the texts and its count
+ *
+ * Version 1 of the snapshot had them in the JSON of the panes.
  */
 import { Distinct, type DistinctState } from './distinct.ts'
 import type { Layout } from './layout.ts'
@@ -35,6 +37,14 @@ interface State {
   readonly sidecars: readonly (readonly [place: number, sidecars: Sidecars])[]
 }
 
+/** Version 1: the extras of all places, null when free. */
+export interface FirstExtras {
+  readonly extras: readonly ([texts: readonly FirstCounts[], ...Sidecars] | null)[]
+  readonly freeExtras: number[]
+}
+
+type FirstCounts = readonly [values: readonly string[], counts: readonly number[], other: number]
+
 const FREE = -1
 /** Extras that are measured for an estimate of all. */
 const SAMPLED = 256
@@ -58,7 +68,7 @@ export class Extras {
   /** The place of a new one. */
   create(): number {
     const place = this.#free.pop() ?? this.#list.length
-    this.#list[place] = { texts: [], textDistinct: [], sketches: [], distinct: [], sources: undefined }
+    this.#list[place] = emptyExtra()
     return place
   }
 
@@ -115,7 +125,7 @@ export class Extras {
       const fields = numbers[at++] as number
       if (fields === FREE) this.#list.push(undefined)
       else {
-        const extra: Extra = { texts: [], textDistinct: [], sketches: [], distinct: [], sources: undefined }
+        const extra = emptyExtra()
         for (let field = 0; field < fields; field++) {
           const counts = new TextCounts()
           at = counts.load(numbers, at, texts)
@@ -126,6 +136,28 @@ export class Extras {
     }
     for (const [place, saved] of sidecars) addSidecars(this.#list[place] as Extra, saved)
   }
+
+  restoreFirst(extras: FirstExtras['extras'], free: number[]): void {
+    this.#free = free
+    this.#list = extras.map((saved) => {
+      if (saved === null) return undefined
+      const [texts, ...sidecars] = saved
+      const extra: Extra = { ...emptyExtra(), texts: texts.map(countsOfFirst) }
+      addSidecars(extra, sidecars)
+      return extra
+    })
+  }
+}
+
+function emptyExtra(): Extra {
+  return { texts: [], textDistinct: [], sketches: [], distinct: [], sources: undefined }
+}
+
+function countsOfFirst([values, counts, other]: FirstCounts): TextCounts {
+  const restored = new TextCounts()
+  const numbers = [other, values.length, ...counts.flatMap((count, place) => [place, count])]
+  restored.load(Float64Array.from(numbers), 0, values)
+  return restored
 }
 
 function hasSidecars({ textDistinct, sketches, distinct, sources }: Extra): boolean {

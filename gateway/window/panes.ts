@@ -6,7 +6,7 @@ import type { Reading } from '../reading.ts'
 import { TEXT } from '../reading.ts'
 import type { NumberStatistics, TextStatistics } from '../record.ts'
 import type { Distinct } from './distinct.ts'
-import { type Extra, Extras } from './extras.ts'
+import { type Extra, Extras, type FirstExtras } from './extras.ts'
 import { type Layout, type LayoutState, Layouts, type Plan } from './layout.ts'
 import { type Moment, TIME } from './moment.ts'
 import { EXTRA, HEADER, LAST_READING, LAYOUT, MIXED, NEXT_PANE, READINGS, SOURCE, START } from './pane-header.ts'
@@ -202,10 +202,11 @@ export class Panes {
   /** The panes in use must then be told to `recount`. */
   load(reader: SnapshotReader): void {
     this.slab.load(reader)
-    const state = reader.json() as { layouts: LayoutState[]; skipped: number }
+    const state = reader.json() as { layouts: LayoutState[]; skipped: number } & Partial<FirstExtras>
     this.#layouts.restore(state.layouts)
     this.skipped = state.skipped
-    this.#extras.load(reader)
+    if (state.extras) this.#extras.restoreFirst(state.extras, state.freeExtras ?? [])
+    else this.#extras.load(reader)
   }
 
   /** After `load`: this pane is in use. */

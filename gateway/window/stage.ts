@@ -7,7 +7,7 @@
  *
  *   snapshot   json: version, clock, sources, definitions | per definition: nested state
  */
-import { DamageError } from '../errors.ts'
+import { newerData } from '../errors.ts'
 import type { Reading } from '../reading.ts'
 import type { WindowRecord } from '../record.ts'
 import { WindowBook, type WindowOutput } from './book.ts'
@@ -186,7 +186,7 @@ export class WindowStage {
    * or has with another meaning (`signatureOf`), is displaced: its open windows are emitted early, under its old
    * name, so that nothing that was counted is lost. Definitions new to the snapshot start empty.
    *
-   * @throws DamageError when the bytes are not a snapshot of this version
+   * @throws DamageError when the bytes are not a snapshot, StartError when they are of a newer version
    */
   restore(bytes: Uint8Array): readonly Displaced[] {
     const reader = new SnapshotReader(bytes)
@@ -302,8 +302,6 @@ interface Head {
 
 function headOf(reader: SnapshotReader): Head {
   const head = reader.json() as Head
-  if (head.version !== VERSION) {
-    throw new DamageError('SLUICE_SNAPSHOT_VERSION', `the snapshot of the windows has version ${head.version}`)
-  }
+  if (head.version > VERSION) throw newerData('the snapshot of the windows', head.version, VERSION)
   return head
 }

@@ -1,6 +1,6 @@
 /**
- * `data-v1` is what a gateway of the first builds left behind: 25 readings of pump-1, one a second, from
- * 2026-11-01T00:00:00Z, and a command that expired; stopped and started; 10 more readings, then `kill -9`. Its upstream
+ * `data-v1` is what a gateway of the first builds left behind: 25 readings of pump-1, one a second, with a number and a text,
+ * from 2026-11-01T00:00:00Z, and a command that expired; stopped and started; 10 more readings, then `kill -9`. Its upstream
  * was away all the time, so that three windows of 10 s and the command's records wait.
  */
 import assert from 'node:assert/strict'
@@ -32,11 +32,13 @@ function oldSite(upstream = 'http://127.0.0.1:9/'): Site {
   return site
 }
 
-test('the data of the first builds opens: what waited goes upstream, open windows go on, the audit balances', async () => {
+test('the data of the first builds opens: what waited goes upstream, open windows go on, the audit balances', async (t) => {
   const upstream = await startHttpUpstream('old-site')
+  t.after(() => upstream.close())
   const { inbox } = upstream
   const site = oldSite(upstream.url)
   const gateway = await site.start()
+  t.after(() => gateway.kill('SIGKILL'))
   const url = `http://127.0.0.1:${gateway.ports.http}/api/telemetry/pump-1`
   const headers = { 'content-type': 'application/json' }
   const body = JSON.stringify({ t: '2026-11-01T00:00:40.000Z', v: 40 })
@@ -51,6 +53,8 @@ test('the data of the first builds opens: what waited goes upstream, open window
       [4, 5],
     ],
   )
+  const [, , third] = inbox.windows('per-device')
+  assert.deepEqual(third?.fields.state, { count: 10, values: { off: 5, on: 5 } })
   assert.deepEqual(
     inbox.records('event').map(({ id, state }) => [id, state]),
     [
@@ -60,7 +64,6 @@ test('the data of the first builds opens: what waited goes upstream, open window
   )
   assert.doesNotMatch(gateway.log(), /damaged/)
   assert.equal(await gateway.kill(), 0)
-  await upstream.close()
   const audit = await runCommand(['audit', '--data', site.data])
   assert.equal(audit.code, 0, audit.out + audit.err)
 })
