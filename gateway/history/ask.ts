@@ -3,7 +3,7 @@ import { parseDuration } from '../config/duration.ts'
 import { RequestError } from '../errors.ts'
 import type { HistoryAnswer, HistoryQuery } from '../http/schemas.ts'
 import type { WindowDefinition } from '../window/definition.ts'
-import { deviceOwner, seriesId, windowOwner } from './block.ts'
+import { deviceOwner, ownerId, seriesId, windowOwner } from './block.ts'
 import type { History } from './history.ts'
 import { type Answer, answer, type Question } from './query.ts'
 import type { RawAnswer, RawQuestion } from './raw.ts'
@@ -22,7 +22,6 @@ export interface AskParts {
 
 const HOUR = 3_600_000
 const MINUTE = 60_000
-const OWNER_BYTES = 8
 
 /** @throws RequestError the question makes no sense, or no history is kept */
 export async function ask(parts: AskParts, query: HistoryQuery): Promise<HistoryAnswer> {
@@ -70,7 +69,7 @@ async function withLevels(history: History, question: Question, raw: RawAnswer |
 function columns({ kind, points }: Answer) {
   const times = points.map(({ time }) => time)
   const count = points.map((point) => point.count)
-  if (kind === 'text') return { times, count, last: points.map(({ last }) => last) }
+  if (kind === 'text') return { times, count, text: points.map(({ text }) => text) }
   return {
     times,
     count,
@@ -81,7 +80,7 @@ function columns({ kind, points }: Answer) {
 }
 
 interface Asked {
-  readonly id: Uint8Array
+  readonly id: string
   readonly key: Record<string, string>
 }
 
@@ -103,9 +102,9 @@ function seriesOf({ device, stream, window, key }: HistoryQuery, windows: readon
 }
 
 /** Without a stream the owner's part alone is compared: that is all streams. */
-function deviceId(device: string, stream: string | undefined): Uint8Array {
-  const id = seriesId(deviceOwner(device), stream)
-  return stream === undefined ? id.subarray(0, OWNER_BYTES) : id
+function deviceId(device: string, stream: string | undefined): string {
+  const owner = deviceOwner(device)
+  return stream === undefined ? ownerId(owner) : seriesId(owner, stream)
 }
 
 function keyOf(text: string): Record<string, string> {

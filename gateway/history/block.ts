@@ -8,13 +8,13 @@
  *   series   counted from 1 in this block; 0 is the next one, and its definition follows:
  *            owner 8 bytes | stream 4 bytes | shape, varint, in the same way | [number of fields, varint | for each: kind u8, name]
  *   field    number, boolean: least | greatest, if count > 1 | sum, if these two differ      (numbers, see `numbers.ts`)
- *            text: the last one, cut at 255 bytes
- *   name, text   length u8, UTF-8
+ *            text: the first one, cut at 254 bytes, or 255: as in the row of this series before
+ *   name, text   length u8, at most 254, UTF-8
  *
  * Owner and stream are beginnings of SHA-256: a block needs no list of names kept elsewhere. Buckets are numbers of
  * whole steps (1 m, 1 h, 1 d) since the epoch.
  */
-import { createHash } from 'node:crypto'
+import * as crypto from 'node:crypto'
 import { type Kind, MAX_FIELDS, TEXT } from '../reading.ts'
 import { Bytes, Cursor } from './numbers.ts'
 
@@ -23,6 +23,8 @@ const BASE_AT = 9
 const HEAD = 13
 const ID = 12
 const OWNER = 8
+const SAME_TEXT = 255
+const NO_STREAM = '\0'.repeat(ID - OWNER)
 
 /** Fields of a series, in order. Compared by identity. */
 export interface Fields {
@@ -32,17 +34,22 @@ export interface Fields {
 
 /** A series while it is written; `ref` is its number in the block of that `generation`. */
 export interface Series {
-  readonly id: Uint8Array
+  /** Of `seriesId`. */
+  readonly id: string
   readonly fields: Fields
   ref: number
+  /** Texts of the row before, by field; undefined of a series without texts. */
+  readonly written: string[] | undefined
 }
 
-/** Twelve bytes that name a series. @param owner see `deviceOwner` and `windowOwner` */
-export function seriesId(owner: string, stream: string | undefined): Uint8Array {
-  const id = new Uint8Array(ID)
-  id.set(digest(owner).subarray(0, OWNER))
-  if (stream !== undefined) id.set(digest(stream).subarray(0, ID - OWNER), OWNER)
-  return id
+/** Twelve bytes that name a series, as latin1 text. @param owner see `deviceOwner` and `windowOwner` */
+export function seriesId(owner: string, stream: string | undefined): string {
+  return ownerId(owner) + (stream === undefined ? NO_STREAM : digest(stream).slice(0, ID - OWNER))
+}
+
+/** What the ids of all series of an owner begin with. */
+export function ownerId(owner: string): string {
+  return digest(owner).slice(0, OWNER)
 }
 
 export function deviceOwner(device: string): string {
@@ -53,8 +60,9 @@ export function windowOwner(window: string, key: Readonly<Record<string, string>
   return `window ${JSON.stringify([window, Object.entries(key).sort(([a], [b]) => (a < b ? -1 : 1))])}`
 }
 
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest()
+function digest(text: string): string {
+  // An object per hash, as older versions of Node need, costs more than the hash.
+  return crypto.hash?.('sha256', text, 'binary') ?? crypto.createHash('sha256').update(text).digest('binary')
 }
 
 /** Values of a row lie in a Float64Array: least, greatest and sum per field, from `at` on. */
@@ -88,15 +96,25 @@ export class BlockWriter {
     if (bucket < this.#first) this.#first = bucket
     if (bucket > this.#last) this.#last = bucket
     const start = bytes.length
+    const known = series.ref > 0
     this.#reference(series)
     bytes.zigzag(bucket - this.#base)
     bytes.varint(count)
     const { kinds } = series.fields
     for (let i = 0; i < kinds.length; i++) {
-      if (kinds[i] === TEXT) bytes.text(texts[textAt + i] as string)
+      if (kinds[i] === TEXT) this.#text(series, i, known, texts[textAt + i] as string)
       else writeField(bytes, count, values, at + 3 * i)
     }
     bytes.insertVarint(start, bytes.length - start)
+  }
+
+  #text({ written }: Series, field: number, known: boolean, text: string): void {
+    if (known && written?.[field] === text) {
+      this.#bytes.byte(SAME_TEXT)
+      return
+    }
+    if (written) written[field] = text
+    this.#bytes.text(text)
   }
 
   #reference(series: Series): void {
@@ -104,7 +122,7 @@ export class BlockWriter {
     bytes.varint(series.ref)
     if (series.ref > 0) return
     series.ref = ++this.#series
-    bytes.raw(series.id)
+    bytes.latin1(series.id)
     const shape = this.#shapes.get(series.fields) ?? 0
     bytes.varint(shape)
     if (shape > 0) return
@@ -164,7 +182,7 @@ function decimalsOf(value: number): number | undefined {
 
 /** What a row is of, as a reader finds it. */
 export interface BlockSeries {
-  readonly id: Buffer
+  readonly id: string
   readonly fields: Fields
 }
 
@@ -176,7 +194,7 @@ export interface Row {
   /** Least, greatest and sum per field; of text fields without meaning. */
   readonly values: Float64Array
   /** Per field; of others without meaning. */
-  readonly texts: string[]
+  texts: readonly string[]
 }
 
 /** First and last bucket of a block, or undefined when a newer gateway wrote it. */
@@ -189,33 +207,40 @@ export function spanOf(block: Buffer): { readonly first: number; readonly last: 
 export function readBlock(block: Buffer, wants: (series: BlockSeries) => boolean, visit: (row: Row) => void): void {
   if (block[0] !== VERSION) return
   const from = new Cursor(block, HEAD)
-  const series: (BlockSeries & { readonly wanted: boolean })[] = []
+  const series: (BlockSeries & { readonly wanted: boolean; readonly texts: string[] })[] = []
   const shapes: Fields[] = []
-  const row: Row = { series: NONE, bucket: 0, count: 0, values: new Float64Array(3 * MAX_FIELDS), texts: [] }
+  const row: Row = {
+    series: NONE,
+    bucket: 0,
+    count: 0,
+    values: new Float64Array(3 * MAX_FIELDS),
+    texts: [] as string[],
+  }
   const base = block.readUInt32BE(BASE_AT)
   while (from.at < block.length) {
     const end = from.varint() + from.at
     const ref = from.varint()
     if (ref === 0) {
       const definition = readDefinition(from, shapes)
-      series.push({ ...definition, wanted: wants(definition) })
+      series.push({ ...definition, wanted: wants(definition), texts: [] })
     }
     const of = series[(ref || series.length) - 1] ?? NONE
     if (of.wanted) {
       row.series = of
       row.bucket = base + from.zigzag()
       row.count = from.varint()
-      readFields(from, row)
+      row.texts = of.texts
+      readFields(from, row, of.texts)
       visit(row)
     }
     from.at = end
   }
 }
 
-const NONE = { id: Buffer.alloc(ID), fields: { names: [], kinds: [] }, wanted: false }
+const NONE = { id: '', fields: { names: [], kinds: [] }, wanted: false, texts: [] }
 
 function readDefinition(from: Cursor, shapes: Fields[]): BlockSeries {
-  const id = from.bytes.subarray(from.at, from.at + ID)
+  const id = from.bytes.toString('latin1', from.at, from.at + ID)
   from.at += ID
   const shape = from.varint()
   if (shape > 0) return { id, fields: shapes[shape - 1] ?? NONE.fields }
@@ -230,11 +255,13 @@ function readDefinition(from: Cursor, shapes: Fields[]): BlockSeries {
   return { id, fields }
 }
 
-function readFields(from: Cursor, { series, count, values, texts }: Row): void {
+/** @param texts of the series' row before */
+function readFields(from: Cursor, { series, count, values }: Row, texts: string[]): void {
   const { kinds } = series.fields
   for (let i = 0; i < kinds.length; i++) {
     if (kinds[i] === TEXT) {
-      texts[i] = from.text()
+      if (from.bytes[from.at] === SAME_TEXT) from.at++
+      else texts[i] = from.text()
       continue
     }
     const min = from.number()

@@ -111,15 +111,12 @@ export class History implements Watcher {
     )
       series = this.#seriesOf(reading)
     const { at } = series
-    if (rollup.slab[at] !== bucket) rollup.turn(series, bucket)
+    if (rollup.slab[at] !== bucket) rollup.turn(series, bucket, reading.texts)
     const { slab } = rollup
     slab[at + 1] = (slab[at + 1] as number) + 1
     const { kinds } = shape
     for (let i = 0, field = at + 2; i < kinds.length; i++, field += 3) {
-      if (kinds[i] === TEXT) {
-        rollup.texts[series.textAt + i] = reading.texts[i] as string
-        continue
-      }
+      if (kinds[i] === TEXT) continue
       const value = numbers[i] as number
       if (value < (slab[field] as number)) slab[field] = value
       if (value > (slab[field + 1] as number)) slab[field + 1] = value
@@ -157,7 +154,8 @@ export class History implements Watcher {
       if (before) before.next = undefined
       const id = sameStream?.id ?? seriesId(deviceOwner(device.id), stream)
       // Written out: of objects made by spreading V8 makes a hidden class each, and the hot path ten times slower.
-      found = { id, fields: shape, ref: 0, generation: 0, at: 0, textAt: 0, stream, next: first }
+      const written = shape.kinds.includes(TEXT) ? [] : undefined
+      found = { id, fields: shape, ref: 0, written, generation: 0, at: 0, textAt: 0, stream, next: first }
     } else if (before) {
       before.next = found.next
       found.next = first

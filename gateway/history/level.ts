@@ -134,10 +134,10 @@ export class Level {
   }
 
   #seriesOf({ id, fields }: BlockSeries): OpenSeries {
-    const key = `${id.toString('latin1')}${fields.kinds.join('')}${fields.names.join('\0')}`
+    const key = `${id}${fields.kinds.join('')}${fields.names.join('\0')}`
     let series = this.#series.get(key)
     if (!series) {
-      series = createSeries(Uint8Array.from(id), fields)
+      series = createSeries(id, fields)
       this.#series.set(key, series)
     }
     return series

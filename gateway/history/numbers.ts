@@ -46,6 +46,11 @@ export class Bytes {
     this.buffer[this.length++] = rest
   }
 
+  byte(value: number): void {
+    this.reserve(1)
+    this.buffer[this.length++] = value
+  }
+
   zigzag(value: number): void {
     this.varint(fold(value))
   }
@@ -84,18 +89,18 @@ export class Bytes {
     else this.number(value)
   }
 
-  /** At most 255 bytes of UTF-8 are kept. */
+  /** At most 254 bytes of UTF-8 are kept; 255 as a length means something else. */
   text(value: string): void {
     this.reserve(256)
-    const written = this.buffer.write(value, this.length + 1, 255)
+    const written = this.buffer.write(value, this.length + 1, 254)
     this.buffer[this.length] = written
     this.length += 1 + written
   }
 
-  raw(value: Uint8Array): void {
+  /** A byte per character. */
+  latin1(value: string): void {
     this.reserve(value.length)
-    this.buffer.set(value, this.length)
-    this.length += value.length
+    this.length += this.buffer.write(value, this.length, 'latin1')
   }
 }
 

@@ -5,7 +5,7 @@ import type { Level, Wants } from './level.ts'
 
 export interface Question {
   /** Beginning of a series' id: the owner, or owner and stream. */
-  readonly id: Uint8Array
+  readonly id: string
   readonly field: string
   /** ms since the epoch; `to` is not included. */
   readonly from: number
@@ -21,9 +21,9 @@ export interface Point {
   min: number
   max: number
   sum: number
-  /** The last text in it, and the beginning of the row it was in. */
-  last: string
-  lastAt: number
+  /** The first text in it, and when that was: the beginning of its row. */
+  text: string
+  textAt: number
 }
 
 export interface Answer {
@@ -97,7 +97,7 @@ function snapshot(levels: readonly Level[], { level, from, to }: Part, wants: Wa
 }
 
 function wantsOf({ id }: Question): Wants {
-  return (series) => id.every((byte, i) => series.id[i] === byte)
+  return (series) => series.id.startsWith(id)
 }
 
 interface Sums {
@@ -127,9 +127,9 @@ function createSums(field: string, { from, to, step }: Part): Sums {
       if (kind === TEXT) {
         const point = pointAt(sums.texts, time)
         point.count += count
-        if (at < point.lastAt) return
-        point.last = texts[place] as string
-        point.lastAt = at
+        if (at >= point.textAt) return
+        point.text = texts[place] as string
+        point.textAt = at
         return
       }
       if (kind !== BOOLEAN) sums.boolean = false
@@ -146,7 +146,7 @@ function createSums(field: string, { from, to, step }: Part): Sums {
 function pointAt(points: Map<number, Point>, time: number): Point {
   let point = points.get(time)
   if (!point) {
-    point = { time, count: 0, min: Infinity, max: -Infinity, sum: 0, last: '', lastAt: -Infinity }
+    point = { time, count: 0, min: Infinity, max: -Infinity, sum: 0, text: '', textAt: Infinity }
     points.set(time, point)
   }
   return point

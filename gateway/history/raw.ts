@@ -130,13 +130,14 @@ function addTo(points: Map<number, Point>, step: number, at: number, value: numb
   const time = step === 0 ? at : Math.floor(at / step) * step
   let point = points.get(time)
   if (!point) {
-    point = { time, count: 0, min: Infinity, max: -Infinity, sum: 0, last: '', lastAt: -Infinity }
+    point = { time, count: 0, min: Infinity, max: -Infinity, sum: 0, text: '', textAt: Infinity }
     points.set(time, point)
   }
   point.count++
   if (typeof value === 'string') {
-    point.last = value
-    point.lastAt = at
+    if (at >= point.textAt) return
+    point.text = value
+    point.textAt = at
     return
   }
   point.min = Math.min(point.min, value)

@@ -69,8 +69,8 @@ export class Rollup {
     this.#open.push(series)
   }
 
-  /** The series goes on with another bucket. */
-  turn(series: OpenSeries, bucket: number): void {
+  /** The series goes on with another bucket. Texts are taken once, at its beginning: taking each costs a reading more than all its numbers. */
+  turn(series: OpenSeries, bucket: number, texts: readonly string[]): void {
     const { slab } = this
     const { at, fields } = series
     this.#write(series)
@@ -80,21 +80,19 @@ export class Rollup {
       slab[field] = Infinity
       slab[field + 1] = -Infinity
       slab[field + 2] = 0
+      if (fields.kinds[i] === TEXT) this.texts[series.textAt + i] = texts[i] as string
     }
   }
 
   /** Adds a row, of a finer rollup or of another block. */
   merge(series: OpenSeries, bucket: number, row: Pick<Row, 'count' | 'values' | 'texts'>): void {
     if (series.generation !== this.generation) this.open(series)
-    const { at, textAt, fields } = series
-    if (this.slab[at] !== bucket) this.turn(series, bucket)
+    const { at, fields } = series
+    if (this.slab[at] !== bucket) this.turn(series, bucket, row.texts)
     const { slab } = this
     slab[at + 1] = (slab[at + 1] as number) + row.count
     for (let i = 0, field = at + 2; i < fields.kinds.length; i++, field += 3) {
-      if (fields.kinds[i] === TEXT) {
-        this.texts[textAt + i] = row.texts[i] as string
-        continue
-      }
+      if (fields.kinds[i] === TEXT) continue
       slab[field] = Math.min(slab[field] as number, row.values[3 * i] as number)
       slab[field + 1] = Math.max(slab[field + 1] as number, row.values[3 * i + 1] as number)
       slab[field + 2] = (slab[field + 2] as number) + (row.values[3 * i + 2] as number)
@@ -119,7 +117,7 @@ export class Rollup {
     const block = this.#block.peek()
     if (block) readBlock(block, wants, visit)
     for (const { id, fields, at, textAt } of this.#open) {
-      const series = { id: Buffer.from(id.buffer, id.byteOffset, id.length), fields }
+      const series = { id, fields }
       const count = this.slab[at + 1] as number
       if (count === 0 || !wants(series)) continue
       const end = at + 2 + 3 * fields.kinds.length
@@ -143,6 +141,6 @@ export class Rollup {
   }
 }
 
-export function createSeries(id: Uint8Array, fields: Fields): OpenSeries {
-  return { id, fields, ref: 0, generation: 0, at: 0, textAt: 0 }
+export function createSeries(id: string, fields: Fields): OpenSeries {
+  return { id, fields, ref: 0, written: fields.kinds.includes(TEXT) ? [] : undefined, generation: 0, at: 0, textAt: 0 }
 }

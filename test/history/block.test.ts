@@ -45,7 +45,7 @@ test('a varint put in front leaves what follows as it was', () => {
     const bytes = new Bytes(8)
     bytes.varint(7)
     const at = bytes.length
-    bytes.raw(Buffer.alloc(length, 'x'))
+    bytes.latin1('x'.repeat(length))
     bytes.insertVarint(at, length)
     const cursor = new Cursor(bytes.buffer, 0)
     assert.deepEqual([cursor.varint(), cursor.varint()], [7, length])
@@ -60,23 +60,27 @@ test('a block gives back its rows, of the series that are wanted only', () => {
   writer.row(a, 100, 3, new Float64Array([1, 2.5, 5.1]), 0, ['', 'up'], 0)
   writer.row(b, 90, 1, new Float64Array([7, 7, 7]), 0, ['', 'é'.repeat(300)], 0)
   writer.row(a, 101, 2, new Float64Array([4, 4, 8]), 0, ['', 'down'], 0)
+  const before = writer.size
+  writer.row(a, 102, 1, new Float64Array([4, 4, 4]), 0, ['', 'down'], 0)
+  assert.equal(writer.size - before, 6, 'a text that stays takes one byte')
   const block = writer.peek()
   assert.ok(block)
-  assert.deepEqual(spanOf(block), { first: 90, last: 101 })
+  assert.deepEqual(spanOf(block), { first: 90, last: 102 })
   const seen: unknown[] = []
   readBlock(
     block,
-    ({ id }) => id.equals(a.id),
+    ({ id }) => id === a.id,
     ({ bucket, count, values, texts }) => seen.push([bucket, count, ...values.subarray(0, 3), texts[1]]),
   )
   assert.deepEqual(seen, [
     [100, 3, 1, 2.5, 5.1, 'up'],
     [101, 2, 4, 4, 8, 'down'],
+    [102, 1, 4, 4, 4, 'down'],
   ])
   let cut = ''
   readBlock(
     block,
-    ({ id }) => id.equals(b.id),
+    ({ id }) => id === b.id,
     ({ texts }) => {
       cut = texts[1] ?? ''
     },

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
-import { deviceOwner, seriesId } from '../../gateway/history/block.ts'
+import { deviceOwner, ownerId, seriesId } from '../../gateway/history/block.ts'
 import { type History, openHistory } from '../../gateway/history/history.ts'
 import { answer } from '../../gateway/history/query.ts'
 import { createReading, createShapes, NUMBER, type Reading, TEXT } from '../../gateway/reading.ts'
@@ -145,8 +145,8 @@ async function compare({ history, entries }: Machine): Promise<void> {
     ] as const) {
       const from = Math.floor((NOW - 50 * HOUR) / step) * step
       const to = from + step * Math.ceil((80 * HOUR) / step)
-      const whole = seriesId(deviceOwner(device), stream)
-      const id = stream === undefined ? whole.subarray(0, 8) : whole
+      const owner = deviceOwner(device)
+      const id = stream === undefined ? ownerId(owner) : seriesId(owner, stream)
       const { points } = await answer(history.levels, { id, field: 't', from, to, points: (to - from) / step })
       const wanted = naive(entries, device, stream, step)
       assert.deepEqual(

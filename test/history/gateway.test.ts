@@ -14,7 +14,7 @@ interface Answered {
   readonly min: number[]
   readonly max: number[]
   readonly mean: number[]
-  readonly last: string[]
+  readonly text: string[]
 }
 
 describe('the history of a gateway', () => {
@@ -93,7 +93,7 @@ describe('the history of a gateway', () => {
       const on = await ask({ ...query, field: 'on' })
       assert.deepEqual([on.kind, on.count, on.mean], ['boolean', [2, 1], [0.5, 1]])
       const state = await ask({ ...query, field: 'state' })
-      assert.deepEqual([state.kind, state.count, state.last], ['text', [2, 1], ['busy', 'idle']])
+      assert.deepEqual([state.kind, state.count, state.text], ['text', [2, 1], ['idle', 'idle']])
     }
     const month = await ask({ device: 'meter', field: 't', from: '30d' })
     assert.deepEqual([month.resolution, month.count.reduce((sum, n) => sum + n)], ['1h', 4])

@@ -43,7 +43,7 @@ test('a short stretch is answered with the readings themselves, a longer one wit
   )
 
   assert.equal((await ask({ field: 'on' })).kind, 'boolean')
-  assert.equal((await ask({ field: 'state' })).last?.at(-1), 's99')
+  assert.equal((await ask({ field: 'state' })).text?.at(-1), 's99')
   const part = await ask({ from: `${begin + 3000}`, to: `${begin + 4000}` })
   assert.deepEqual([part.times.length, part.mean?.[0]], [10, 30])
   assert.equal((await ask({ from: `${begin - 86_400_000}` })).resolution, '1m')

@@ -41,7 +41,7 @@ export const history = z
     min: z.array(z.number()).optional(),
     max: z.array(z.number()).optional(),
     mean: z.array(z.number()).optional(),
-    last: z.array(z.string()).optional().describe('of a text field: the last text in each point'),
+    text: z.array(z.string()).optional().describe('of a text field: the first text in each point'),
   })
   .describe('one field over time, in columns of one length; points without readings are left out')
 
