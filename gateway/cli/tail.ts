@@ -78,11 +78,15 @@ function windowLine(data: Record<string, unknown>, paint: Paint): string {
   return `${head} count=${data.count}${fields.length > 0 ? `  ${harmless(fields.join('  '))}` : ''}`
 }
 
-/** The mean and its range of a number, the values of a text. */
+/** The values of a text; of a number the mean and the range, or what else the window computes. */
 function statistics(of: Record<string, unknown>): string {
   const { mean, min, max, values } = of
-  if (typeof mean === 'number') return `${figure(mean)} (${figure(Number(min))}…${figure(Number(max))})`
-  return values === undefined ? String(of.count ?? '') : fieldList(record(values))
+  if (values !== undefined) return fieldList(record(values))
+  const range = typeof min === 'number' && typeof max === 'number' ? `${figure(min)}…${figure(max)}` : ''
+  if (typeof mean === 'number') return range ? `${figure(mean)} (${range})` : figure(mean)
+  if (range) return range
+  const numbers = Object.entries(of).filter((entry): entry is [string, number] => typeof entry[1] === 'number')
+  return numbers.map(([name, value]) => `${name}=${figure(value)}`).join(' ')
 }
 
 function keyText(key: unknown): string {
