@@ -2,26 +2,17 @@
  * Supervises one source: runs it, and when it fails backs off and runs it again. Whatever a source does, throwing,
  * rejecting, returning early, hanging on stop, stays its own trouble.
  */
-import { type Backoff, createBackoff } from '../backoff.ts'
 import type { Clock } from '../clock.ts'
-import { type Complaint, createComplaint } from '../complaint.ts'
-import { NotConnectedError, reasonOf, SluiceError } from '../errors.ts'
+import { SluiceError } from '../errors.ts'
 import type { Emit, PluginLog, Source } from '../plugin.ts'
+import { type Supervised, Supervision } from '../supervise.ts'
 
 export type SourceRunState = 'running' | 'waiting' | 'stopped'
 
-export interface SourceStatus {
+export interface SourceStatus extends Supervised<SourceRunState> {
   readonly name: string
-  readonly state: SourceRunState
-  /** Wall clock, ms since the epoch. */
-  readonly since: number
-  /** Next attempt, wall clock; only while waiting. */
-  readonly retryAt?: number
-  readonly lastError?: { readonly code: string; readonly message: string; readonly at: number }
   /** How often it was started again after a failure. */
   readonly restarts: number
-  /** Failures by code. */
-  readonly errors: Readonly<Record<string, number>>
   readonly ports: Readonly<Record<string, number>>
 }
 
@@ -60,24 +51,24 @@ export function createSourceRunner(options: SourceRunnerOptions, parts: SourceRu
 class Runner implements SourceRunner {
   readonly #options: SourceRunnerOptions
   readonly #parts: SourceRunnerParts
-  readonly #backoff: Backoff
-  readonly #complaint: Complaint
-  readonly #stopped = new AbortController()
-  readonly #errors: Record<string, number> = Object.create(null)
-  #state: SourceRunState = 'stopped'
-  #since: number
-  #retryAt: number | undefined
-  #lastError: SourceStatus['lastError']
+  readonly #supervision: Supervision<SourceRunState>
   #restarts = 0
   #running: Promise<void> | undefined
-  #retryNow: (() => void) | undefined
 
   constructor(options: SourceRunnerOptions, parts: SourceRunnerParts) {
+    const { clock, log, random, onState } = parts
     this.#options = options
     this.#parts = parts
-    this.#backoff = createBackoff(parts.random === undefined ? {} : { random: parts.random })
-    this.#complaint = createComplaint(parts.clock)
-    this.#since = parts.clock.now()
+    this.#supervision = new Supervision('stopped', {
+      kind: 'source',
+      name: options.name,
+      complaint: 'stopped and is started again',
+      code: 'SLUICE_SOURCE_FAILED',
+      clock,
+      log,
+      random,
+      onState: () => onState?.(this.status()),
+    })
   }
 
   start(): void {
@@ -85,112 +76,59 @@ class Runner implements SourceRunner {
   }
 
   retry(): void {
-    this.#backoff.reset()
-    this.#retryNow?.()
+    this.#supervision.retry()
   }
 
   status(): SourceStatus {
     return {
       name: this.#options.name,
-      state: this.#state,
-      since: this.#since,
-      ...(this.#retryAt === undefined ? {} : { retryAt: this.#retryAt }),
-      ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
+      ...this.#supervision.status(),
       restarts: this.#restarts,
-      errors: { ...this.#errors },
       ports: this.#ports(),
     }
   }
 
   async stop(): Promise<void> {
-    const { clock, log } = this.#parts
-    const { name, stopWithin = 2000 } = this.#options
-    this.#stopped.abort(new SluiceError('SLUICE_STOPPING', 'the gateway is stopping'))
-    this.#retryNow?.()
-    let expire: ((value: false) => void) | undefined
-    const late = new Promise<false>((resolve) => {
-      expire = resolve
-    })
-    const timer = clock.after(stopWithin, () => expire?.(false))
-    const ended = (this.#running ?? Promise.resolve()).then(() => true)
-    if (!(await Promise.race([ended, late])))
-      log.warn({ source: name }, `source ${name} did not stop within ${stopWithin} ms and was abandoned`)
-    timer.cancel()
-    this.#become('stopped')
+    this.#supervision.stop()
+    await this.#supervision.ended(this.#running ?? Promise.resolve(), this.#options.stopWithin)
+    this.#supervision.become('stopped')
   }
 
   async #run(): Promise<void> {
-    const { signal } = this.#stopped
-    const { source, emit, clock } = this.#parts
+    const supervision = this.#supervision
+    const { signal } = supervision.stopped
+    const { clock } = this.#parts
     while (!signal.aborted) {
       const started = clock.monotonic()
-      const settled = clock.after(HEALTHY_AFTER, () => this.#recovered())
-      let failure: unknown
-      try {
-        this.#become('running')
-        await source.run(emit, signal)
-        failure = new SluiceError('SLUICE_SOURCE_ENDED', 'it ended without being told to')
-      } catch (error) {
-        failure = error
-      }
+      const settled = clock.after(HEALTHY_AFTER, () => supervision.recovered('runs again'))
+      const failure = await this.#runOnce(signal)
       settled.cancel()
       if (signal.aborted) return
-      if (clock.monotonic() - started >= HEALTHY_AFTER) this.#backoff.reset()
-      await this.#pause(failure)
+      if (clock.monotonic() - started >= HEALTHY_AFTER) supervision.backoff.reset()
+      await supervision.pause(failure, 'waiting')
       this.#restarts++
     }
   }
 
-  #recovered(): void {
-    const { name } = this.#options
-    this.#complaint.recovered(() => this.#parts.log.info({ source: name }, `source ${name} runs again`))
-  }
-
-  async #pause(error: unknown): Promise<void> {
-    const { clock, log } = this.#parts
-    const { name } = this.#options
-    const code = error instanceof SluiceError ? error.code : 'SLUICE_SOURCE_FAILED'
-    const message = reasonOf(error)
-    this.#errors[code] = (this.#errors[code] ?? 0) + 1
-    this.#lastError = { code, message, at: clock.now() }
-    this.#complaint.raise(code, (again) =>
-      log.warn({ source: name, code, again }, `source ${name} stopped and is started again: ${message}`),
-    )
-    const pause = this.#backoff.next(error instanceof NotConnectedError ? error.retryAfter : undefined)
-    this.#retryAt = Math.round(clock.now() + pause)
-    this.#become('waiting')
-    await this.#sleep(pause)
-    this.#retryAt = undefined
-  }
-
-  #become(state: SourceRunState): void {
-    if (state === this.#state) return
-    this.#state = state
-    this.#since = this.#parts.clock.now()
-    this.#parts.onState?.(this.status())
+  /** Resolves with the reason why it ended. */
+  async #runOnce(signal: AbortSignal): Promise<unknown> {
+    const { source, emit } = this.#parts
+    try {
+      this.#supervision.become('running')
+      await source.run(emit, signal)
+      return new SluiceError('SLUICE_SOURCE_ENDED', 'it ended without being told to')
+    } catch (error) {
+      return error
+    }
   }
 
   #ports(): Readonly<Record<string, number>> {
-    if (this.#state !== 'running') return {}
+    if (this.#supervision.state !== 'running') return {}
     try {
       return this.#parts.source.ports?.() ?? {}
     } catch {
       // Asked before it listens.
       return {}
     }
-  }
-
-  /** A pause that `retry` and `stop` end. */
-  #sleep(ms: number): Promise<void> {
-    if (this.#stopped.signal.aborted) return Promise.resolve()
-    return new Promise((resolve) => {
-      const timer = this.#parts.clock.after(ms, () => done())
-      const done = () => {
-        timer.cancel()
-        this.#retryNow = undefined
-        resolve()
-      }
-      this.#retryNow = done
-    })
   }
 }

@@ -10,12 +10,15 @@
  * at once; of the others a batch is due when it is full or its oldest record is old enough.
  */
 import { type Backoff, createBackoff } from '../backoff.ts'
-import type { Clock, Timer } from '../clock.ts'
-import { type Complaint, createComplaint } from '../complaint.ts'
-import { NotConnectedError, PartialWriteError, RefusedError, reasonOf, SluiceError } from '../errors.ts'
+import type { Clock } from '../clock.ts'
+import { NotConnectedError, PartialWriteError, RefusedError, reasonOf } from '../errors.ts'
 import { createLatency, type Latency, type LatencyRecorder, observe } from '../http/latency.ts'
 import type { SinkCursor, Taken } from '../outbox/outbox.ts'
 import type { PluginLog, RecordClass, Sink } from '../plugin.ts'
+import { STOP_WITHIN, type Supervised, Supervision } from '../supervise.ts'
+import { within } from '../within.ts'
+import { type Bell, createBell } from './bell.ts'
+import { bounded } from './bounded.ts'
 import { createTokenBucket, type TokenBucket } from './token-bucket.ts'
 
 export interface BatchLimits {
@@ -52,21 +55,8 @@ export interface UpstreamParts {
 
 export type UpstreamState = 'connecting' | 'connected' | 'waiting' | 'stopped'
 
-export interface Failure {
-  readonly code: string
-  readonly message: string
-  /** Wall clock, ms since the epoch. */
-  readonly at: number
-}
-
-export interface UpstreamStatus {
+export interface UpstreamStatus extends Supervised<UpstreamState> {
   readonly name: string
-  readonly state: UpstreamState
-  /** Wall clock, ms since the epoch. */
-  readonly since: number
-  /** Next attempt, wall clock; only while waiting. */
-  readonly retryAt?: number
-  readonly lastError?: Failure
   /** Records handed to the sink, those sent again included. */
   readonly sent: number
   /** Records the peer has taken. */
@@ -77,8 +67,6 @@ export interface UpstreamStatus {
   readonly retries: number
   /** Records the peer refused for good. */
   readonly refused: number
-  /** Failures by code. */
-  readonly errors: Readonly<Record<string, number>>
   /** From handing a batch over until it was taken. */
   readonly latency: Latency
 }
@@ -108,83 +96,74 @@ export function createUpstream(options: UpstreamOptions, parts: UpstreamParts): 
 class Runner implements Upstream {
   readonly #options: UpstreamOptions
   readonly #parts: UpstreamParts
-  readonly #backoff: Backoff
+  readonly #supervision: Supervision<UpstreamState>
   readonly #refusals: Backoff
-  readonly #complaint: Complaint
   readonly #bucket: TokenBucket
-  /** No new work; a write under way may finish. */
-  readonly #stopped = new AbortController()
-  /** Not even that. */
+  readonly #bell: Bell
+  /** Not even a write under way may finish. */
   readonly #abandoned = new AbortController()
   readonly #counters: Counters = { sent: 0, acked: 0, batches: 0, bytes: 0, retries: 0, refused: 0 }
-  readonly #errors: Record<string, number> = Object.create(null)
   readonly #latency: LatencyRecorder = createLatency()
-  #state: UpstreamState = 'stopped'
-  #since: number
-  #retryAt: number | undefined
-  #lastError: Failure | undefined
   #running: Promise<void> | undefined
   #unwatch: (() => void) | undefined
   /** Batch that failed and must be sent again as it was. */
   #again: Taken | undefined
   /** Below the configured count while a refused record is being looked for. */
   #count: number
-  #awake = false
-  #wake: (() => void) | undefined
-  #retryNow: (() => void) | undefined
   #lost: Error | undefined
 
   constructor(options: UpstreamOptions, parts: UpstreamParts) {
+    const { clock, log, random = Math.random, onState } = parts
+    const { name, maxPause = 15_000 } = options
     this.#options = options
     this.#parts = parts
-    const { cap, random } = { cap: options.maxPause ?? 15_000, random: parts.random ?? Math.random }
-    this.#backoff = createBackoff({ cap, random })
-    this.#refusals = createBackoff({ cap, random })
-    this.#complaint = createComplaint(parts.clock)
-    this.#bucket = createTokenBucket(options.rate, parts.clock)
-    this.#since = parts.clock.now()
+    this.#supervision = new Supervision('stopped', {
+      kind: 'upstream',
+      name,
+      complaint: 'does not take batches',
+      code: 'SLUICE_SINK_FAILED',
+      clock,
+      log,
+      maxPause,
+      random,
+      onState: () => onState?.(this.status()),
+    })
+    this.#refusals = createBackoff({ cap: maxPause, random })
+    this.#bucket = createTokenBucket(options.rate, clock)
+    this.#bell = createBell(clock)
     this.#count = options.batch.count
   }
 
   start(): void {
     if (this.#running) return
-    this.#unwatch = this.#parts.cursor.onWake(() => this.#wakeUp())
+    this.#unwatch = this.#parts.cursor.onWake(() => this.#bell.ring())
     this.#running = this.#run()
   }
 
   retry(): void {
-    this.#backoff.reset()
-    this.#retryNow?.()
+    this.#supervision.retry()
   }
 
   status(): UpstreamStatus {
     return {
       name: this.#options.name,
-      state: this.#state,
-      since: this.#since,
-      ...(this.#retryAt === undefined ? {} : { retryAt: this.#retryAt }),
-      ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
+      ...this.#supervision.status(),
       ...this.#counters,
-      errors: { ...this.#errors },
       latency: this.#latency,
     }
   }
 
   async stop(): Promise<void> {
+    const { stopWithin = STOP_WITHIN } = this.#options
+    const supervision = this.#supervision
     this.#unwatch?.()
-    this.#stopped.abort(new SluiceError('SLUICE_STOPPING', 'the gateway is stopping'))
-    this.#wakeUp()
-    this.#retryNow?.()
-    const { clock, log } = this.#parts
-    const { name, stopWithin = 2000 } = this.#options
-    const ended = this.#stopNow().then(() => true)
-    const patience = clock.after(stopWithin / 2, () => this.#abandoned.abort(this.#stopped.signal.reason))
-    const late = abandonAfter(clock, stopWithin)
-    if (!(await Promise.race([ended, late.promise])))
-      log.warn({ upstream: name }, `upstream ${name} did not stop in time and was abandoned`)
+    supervision.stop()
+    this.#bell.ring()
+    const { reason } = supervision.stopped.signal
+    const patience = this.#parts.clock.after(stopWithin / 2, () => this.#abandoned.abort(reason))
+    await supervision.ended(this.#stopNow(), stopWithin)
     patience.cancel()
-    late.timer.cancel()
-    this.#become('stopped')
+    supervision.become('stopped')
   }
 
   async #stopNow(): Promise<void> {
@@ -193,37 +172,39 @@ class Runner implements Upstream {
   }
 
   async #run(): Promise<void> {
-    while (!this.#stopped.signal.aborted) {
+    const supervision = this.#supervision
+    const { signal } = supervision.stopped
+    while (!signal.aborted) {
       let unwatch: (() => void) | undefined
       try {
-        this.#become('connecting')
-        await this.#bounded('connect', this.#stopped.signal, (signal) => this.#parts.sink.connect(signal))
-        this.#become('connected')
+        supervision.become('connecting')
+        await this.#call('connect', signal, (own) => this.#parts.sink.connect(own))
+        supervision.become('connected')
         this.#lost = undefined
         unwatch = this.#parts.sink.onLost?.((reason) => {
           this.#lost = reason
-          this.#wakeUp()
+          this.#bell.ring()
         })
         await this.#drain()
       } catch (error) {
         unwatch?.()
-        if (this.#stopped.signal.aborted) return
+        if (signal.aborted) return
         await this.#close()
-        await this.#pause(error)
+        await supervision.pause(error, 'waiting')
       }
     }
   }
 
   /** Sends what is due until stopped or something fails. */
   async #drain(): Promise<void> {
-    const { signal } = this.#stopped
+    const { signal } = this.#supervision.stopped
     while (!signal.aborted) {
       const pace = this.#bucket.wait()
       if (pace > 0) {
         await this.#parts.clock.sleep(pace, signal)
         continue
       }
-      this.#awake = false
+      this.#bell.listen()
       if (this.#lost) throw this.#lost
       if (this.#again && !this.#parts.cursor.valid(this.#again)) this.#again = undefined
       const taken = this.#again ?? (await this.#nextDue())
@@ -246,7 +227,7 @@ class Runner implements Upstream {
       const taken = await cursor.next(recordClass, this.#count, bytes)
       if (taken) return taken
     }
-    await this.#sleepUntilWoken(soonest)
+    await this.#bell.wait(soonest)
     return null
   }
 
@@ -267,7 +248,7 @@ class Runner implements Upstream {
     this.#counters.sent += batch.count
     const started = clock.monotonic()
     try {
-      await this.#bounded('write', this.#abandoned.signal, (signal) => sink.write(batch, signal))
+      await this.#call('write', this.#abandoned.signal, (signal) => sink.write(batch, signal))
     } catch (error) {
       if (error instanceof PartialWriteError) return this.#partly(taken, error)
       if (error instanceof RefusedError) return this.#refused(taken, error)
@@ -284,17 +265,17 @@ class Runner implements Upstream {
   #partly(taken: Taken, error: PartialWriteError): Promise<void> | undefined {
     this.#again = undefined
     const written = Math.min(error.written, taken.batch.count)
-    this.#countError(error.code)
     if (written <= 0) return this.#breathe(error)
+    this.#supervision.count(error.code)
     this.#parts.cursor.ack(taken, written)
     this.#taken(taken, written)
     return undefined
   }
 
   /** Nothing of the batch was taken, but the connection stands. */
-  async #breathe(error: SluiceError): Promise<void> {
-    this.#failed(error)
-    await this.#sleep(this.#refusals.next())
+  async #breathe(error: PartialWriteError): Promise<void> {
+    this.#supervision.failed(error)
+    await this.#supervision.sleep(this.#refusals.next())
   }
 
   async #refused(taken: Taken, error: RefusedError): Promise<void> {
@@ -302,23 +283,23 @@ class Runner implements Upstream {
     const { batch } = taken
     const { name } = this.#options
     this.#again = undefined
-    this.#countError(error.code)
     if (batch.count > 1) {
+      this.#supervision.count(error.code)
       // Which record the peer objects to is found by halving: the others need not go with it.
       this.#count = Math.ceil(batch.count / 2)
       return
     }
     const count = cursor.refuse(taken)
     this.#counters.refused += count
-    this.#lastError = { code: error.code, message: error.message, at: this.#parts.clock.now() }
-    this.#complaint.raise(`refused ${error.code}`, (again) =>
+    this.#supervision.note(error)
+    this.#supervision.complaint.raise(`refused ${error.code}`, (again) =>
       log.error(
         { upstream: name, class: batch.class, first: batch.first, last: batch.last, again },
         `upstream ${name} refused a record for good, a gap replaces it: ${error.message}`,
       ),
     )
     // A peer that refuses everything gets little to refuse.
-    if (this.#refusals.failures > 0) await this.#sleep(this.#refusals.next())
+    if (this.#refusals.failures > 0) await this.#supervision.sleep(this.#refusals.next())
     else this.#refusals.next()
   }
 
@@ -326,123 +307,23 @@ class Runner implements Upstream {
     this.#counters.acked += count
     this.#counters.batches++
     for (let i = 0; i < count; i++) this.#counters.bytes += taken.batch.records[i]?.length ?? 0
-    this.#backoff.reset()
-    this.#complaint.recovered(() =>
-      this.#parts.log.info({ upstream: this.#options.name }, `upstream ${this.#options.name} takes batches again`),
-    )
+    this.#supervision.backoff.reset()
+    this.#supervision.recovered('takes batches again')
   }
 
-  async #pause(error: unknown): Promise<void> {
-    this.#failed(error)
-    const asked = error instanceof NotConnectedError ? error.retryAfter : undefined
-    const pause = this.#backoff.next(asked)
-    this.#retryAt = Math.round(this.#parts.clock.now() + pause)
-    this.#become('waiting')
-    await this.#sleep(pause)
-    this.#retryAt = undefined
-  }
-
-  #failed(error: unknown): void {
-    const { clock, log } = this.#parts
-    const { name } = this.#options
-    const code = error instanceof SluiceError ? error.code : 'SLUICE_SINK_FAILED'
-    const message = reasonOf(error)
-    this.#countError(code)
-    this.#lastError = { code, message, at: clock.now() }
-    this.#complaint.raise(code, (again) =>
-      log.warn({ upstream: name, code, again }, `upstream ${name} does not take batches: ${message}`),
-    )
-  }
-
-  #countError(code: string): void {
-    this.#errors[code] = (this.#errors[code] ?? 0) + 1
-  }
-
-  #become(state: UpstreamState): void {
-    if (state === this.#state) return
-    this.#state = state
-    this.#since = this.#parts.clock.now()
-    this.#parts.onState?.(this.status())
-  }
-
-  /** Runs one call into the plugin, which may hang. */
-  async #bounded(what: string, outer: AbortSignal, call: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    const { clock } = this.#parts
+  #call(what: string, outer: AbortSignal, call: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const { name, timeout = 60_000 } = this.#options
-    const own = new AbortController()
-    let fail: ((error: unknown) => void) | undefined
-    const cut = new Promise<never>((_, reject) => {
-      fail = reject
-    })
-    const end = (error: unknown) => {
-      own.abort(error)
-      fail?.(error)
-    }
-    const stopping = () => end(outer.reason)
-    const timer = clock.after(timeout, () =>
-      end(
-        new NotConnectedError('SLUICE_UPSTREAM_TIMEOUT', `${what} of upstream ${name} took longer than ${timeout} ms`),
-      ),
-    )
-    outer.addEventListener('abort', stopping, { once: true })
-    try {
-      outer.throwIfAborted()
-      await Promise.race([call(own.signal), cut])
-    } finally {
-      timer.cancel()
-      outer.removeEventListener('abort', stopping)
-      cut.catch(() => {})
-    }
+    const late = () =>
+      new NotConnectedError('SLUICE_UPSTREAM_TIMEOUT', `${what} of upstream ${name} took longer than ${timeout} ms`)
+    return bounded(this.#parts.clock, timeout, late, outer, call)
   }
 
   async #close(): Promise<void> {
-    const late = abandonAfter(this.#parts.clock, this.#options.stopWithin ?? 2000)
-    try {
-      await Promise.race([this.#parts.sink.close(), late.promise])
-    } catch (error) {
-      this.#parts.log.debug({ upstream: this.#options.name }, `close failed: ${reasonOf(error)}`)
-    }
-    late.timer.cancel()
+    const { sink, clock, log } = this.#parts
+    const closing = async () => sink.close()
+    const closed = closing().catch((error) =>
+      log.debug({ upstream: this.#options.name }, `close failed: ${reasonOf(error)}`),
+    )
+    await within(clock, this.#options.stopWithin ?? STOP_WITHIN, closed)
   }
-
-  #wakeUp(): void {
-    this.#awake = true
-    this.#wake?.()
-  }
-
-  #sleepUntilWoken(ms: number): Promise<void> {
-    if (this.#awake) return Promise.resolve()
-    return new Promise((resolve) => {
-      const timer = Number.isFinite(ms) ? this.#parts.clock.after(Math.max(1, Math.ceil(ms)), () => done()) : undefined
-      const done = () => {
-        timer?.cancel()
-        this.#wake = undefined
-        resolve()
-      }
-      this.#wake = done
-    })
-  }
-
-  /** A pause that `retry` and `stop` end. */
-  #sleep(ms: number): Promise<void> {
-    if (this.#stopped.signal.aborted) return Promise.resolve()
-    return new Promise((resolve) => {
-      const timer = this.#parts.clock.after(ms, () => done())
-      const done = () => {
-        timer.cancel()
-        this.#retryNow = undefined
-        resolve()
-      }
-      this.#retryNow = done
-    })
-  }
-}
-
-/** Resolves with false after a while. */
-function abandonAfter(clock: Clock, ms: number): { readonly promise: Promise<false>; readonly timer: Timer } {
-  let expire: (() => void) | undefined
-  const promise = new Promise<false>((resolve) => {
-    expire = () => resolve(false)
-  })
-  return { promise, timer: clock.after(ms, () => expire?.()) }
 }
