@@ -6,6 +6,8 @@ import { installPackages, installPeers, run, say } from './setup.mjs'
 
 /** `.ci/run` repeats its first line. */
 const CLOSING = 'dist/tests.txt'
+/** A file of tests that hangs is ended after this long, and has failed; ms. */
+const PATIENCE = 600_000
 
 installPackages()
 installPeers()
@@ -16,7 +18,7 @@ const reporters = [
   ['spec', 'stdout'],
   ['./scripts/closing-reporter.mjs', CLOSING],
 ].flatMap(([reporter, destination]) => [`--test-reporter=${reporter}`, `--test-reporter-destination=${destination}`])
-const options = ['--import', 'tsx', '--test', '--test-concurrency=2', ...reporters]
+const options = ['--import', 'tsx', '--test', '--test-concurrency=2', `--test-timeout=${PATIENCE}`, ...reporters]
 const { status } = spawnSync(process.execPath, [...options, ...files], { stdio: 'inherit' })
 say(readFileSync(CLOSING, 'utf8').trimEnd())
 process.exit(status ?? 1)
