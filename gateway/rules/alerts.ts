@@ -270,7 +270,8 @@ export class Alerts {
     const effects = state === 'raised' ? definition.effects : definition.onClear
     if (effects.every(isAlert)) return
     const { name, severity } = definition
-    const values = { ...key.key, rule: name, severity, state, ...(value === undefined ? {} : { value }) }
+    // A part of the key goes before a word of ours of the same name: `state` may be a state of Australia.
+    const values = { rule: name, severity, state, ...(value === undefined ? {} : { value }), ...key.key }
     for (const effect of effects) {
       if ('command' in effect) {
         const { device, command, args, ...rest } = effect.command

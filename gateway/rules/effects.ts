@@ -1,4 +1,4 @@
-/** Texts of effects: `{device}`, other parts of the key, `{rule}`, `{value}`, `{severity}`, `{state}`. */
+/** Texts of effects: `{device}`, other parts of the key; else `{rule}`, `{value}`, `{severity}`, `{state}`. */
 import type { Value } from './definition.ts'
 
 export type Values = Readonly<Record<string, Value>>

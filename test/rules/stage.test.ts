@@ -220,6 +220,21 @@ test('a rule commands and publishes, with the parts of its key filled in', () =>
   assert.deepEqual(b.published, [{ topic: 'alarms/d1', payload: { at: 31 } }])
 })
 
+test('a part of the key goes before a word of ours of the same name', () => {
+  const b = bench({
+    busy: {
+      by: ['state'],
+      when: { field: 't', above: 1 },
+      [THEN]: [{ command: { device: '{state}', command: 'on' } }],
+    },
+  })
+  b.reading('d1', { t: 2 }, { tags: { state: 'NSW' } })
+  assert.deepEqual(
+    b.orders.map(({ order }) => order),
+    [{ device: 'NSW', command: 'on' }],
+  )
+})
+
 test('a storm is bounded, and the rest counted', async () => {
   const b = bench({ hot: { when: { field: 't', above: 30 }, maxPerMinute: 3 } })
   for (let i = 0; i < 10; i++) b.reading(`d${i}`, { t: 31 })

@@ -106,7 +106,7 @@ const rule = z
     [THEN]: effects(true, ['alert', { command: { device: 'fan', command: 'on' } }])
       .prefault(['alert'])
       .describe(
-        'What happens: `alert`, `command: { device, command, args }`, `publish: { topic, payload }`. `{device}` and other parts of the key, `{rule}`, `{value}`, `{severity}` and `{state}` are filled in.',
+        'What happens: `alert`, `command: { device, command, args }`, `publish: { topic, payload }`. `{device}` and other parts of the key are filled in, else `{rule}`, `{value}`, `{severity}` and `{state}`.',
       ),
     onClear: effects(false, [{ command: { device: 'fan', command: 'off' } }])
       .prefault([])
