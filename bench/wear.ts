@@ -5,7 +5,7 @@
  * system's journal included. Otherwise the pages are counted that the kernel wrote for the process (`write_bytes` of
  * /proc/PID/io), which is less. The first line is what no log can beat by much: append and fdatasync, nothing else.
  *
- * SECONDS=10 PAYLOAD=200 (bytes)
+ * SECONDS=10 PAYLOAD=200 (bytes) QOS=1
  */
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,6 +15,7 @@ import { startSluice, temporaryFolder, writtenBytes } from './process.ts'
 
 const SECONDS = Number(process.env.SECONDS ?? 10)
 const PAYLOAD = Number(process.env.PAYLOAD ?? 200)
+const QOS = Number(process.env.QOS ?? 1) as 0 | 1
 const RATES = [100, 1000]
 const COMMITS = { '1s': 1000, '20ms': 20 }
 
@@ -59,7 +60,7 @@ async function measureGateway(
     await evenly(rate, (n) => {
       const text = payload(n)
       bytes += text.length
-      acknowledged.push(client.publishAsync(`telemetry/device-${n % 100}`, text, { qos: 1 }))
+      acknowledged.push(client.publishAsync(`telemetry/device-${n % 100}`, text, { qos: QOS }))
     })
     await Promise.all(acknowledged)
     const ratio = (written() - before) / bytes
@@ -99,7 +100,7 @@ async function measureAppend(disk: LoopDisk | undefined, rate: number, commit: n
 async function main(): Promise<void> {
   const disk = createLoopDisk()
   const how = disk ? 'bytes of a loop device with ext4' : 'pages of the process, without the file system’s journal'
-  process.stdout.write(`payload of ${PAYLOAD} bytes; counted: ${how}\n`)
+  process.stdout.write(`payload of ${PAYLOAD} bytes, QoS ${QOS}; counted: ${how}\n`)
   process.stdout.write('rate/s  commit  append+fdatasync  plain  compressed\n')
   try {
     for (const rate of RATES) {
