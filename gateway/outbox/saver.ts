@@ -3,11 +3,14 @@
  * stores are trimmed to what the state says: what was dropped or taken by all is deleted only when that is on disk.
  */
 import type { Clock, Timer } from '../clock.ts'
+import { codeOf } from '../log/files.ts'
 import { CLASSES } from '../record.ts'
 import type { PerClass } from './budget.ts'
 import type { Lane } from './lane.ts'
 import type { OutboxState, StateKeeper } from './state.ts'
 
+/** The system's codes for a disk without room. */
+const FULL = ['ENOSPC', 'EDQUOT']
 /** What sinks acknowledged is saved at least this often, ms. */
 const SAVE_EVERY = 1000
 
@@ -68,12 +71,14 @@ export class Saver {
     const { keeper, head, trimmed } = this.#parts
     const lanes = this.#parts.lanes()
     const state = Object.fromEntries(CLASSES.map((name) => [name, lanes[name].state()])) as OutboxState['lanes']
-    const ends = CLASSES.map((name) => lanes[name].trimmable())
+    let ends = CLASSES.map((name) => lanes[name].trimmable())
+    const dropped = CLASSES.map((name) => lanes[name].shelf.droppedTo)
     try {
       await keeper.save({ v: 1, ...head, lanes: state })
-    } catch {
-      // The disk is in trouble, and the keeper says so. What was dropped must go all the same, or a full disk stays
-      // full; what sinks acknowledged is sent again after a crash.
+    } catch (error) {
+      // The disk is in trouble, and the keeper says so. What was dropped goes all the same. What sinks acknowledged
+      // stays, to be sent again after a crash; but a full disk would stay full if it did.
+      if (!FULL.includes(codeOf(error))) ends = dropped
       this.soon()
     }
     CLASSES.forEach((name, i) => {

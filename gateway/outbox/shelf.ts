@@ -56,6 +56,11 @@ export class Shelf {
     return this.numbering.coversFrom(this.store.durable) - 1
   }
 
+  /** Positions below were dropped by policy. */
+  get droppedTo(): number {
+    return this.#floor
+  }
+
   get bytes(): number {
     return this.store.bytes - this.#dropping
   }

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test'
 import { openDurableOutbox } from '../../gateway/outbox/durable.ts'
 import type { Outbox, OutboxOptions } from '../../gateway/outbox/outbox.ts'
 import { FakeClock } from '../support/clock.ts'
+import { createFailingFiles } from '../support/failing-files.ts'
 import { alert, assertNoHole, drain, options, outboxContract, parse, result } from './contract.ts'
 
 outboxContract('on disk', async (given, clock) => {
@@ -86,6 +87,26 @@ describe('outbox on disk, over a restart', () => {
     assert.equal(after.covered('result'), 20)
     await append(after, 21, 21)
     assert.equal(after.status().classes[1]?.next, 22)
+  })
+
+  it('what sinks acknowledged is sent again, not lost, when the disk did not take that they had', async () => {
+    const files = createFailingFiles()
+    const before = await openDurableOutbox(
+      { ...options({ maxBytes: 1_000_000 }), directory, compress: false },
+      { clock, files },
+    )
+    opened.push(before)
+    const cursor = before.sink('cloud', ['result'])
+    await before.save()
+    await append(before, 1, 200, 500)
+    files.fault = (operation, path) => (operation === 'write' && path.includes('state') ? 'EIO' : null)
+    assert.equal((await drain(cursor, 'result')).length, 200)
+    await before.save()
+    const records = await drain((await crash()).sink('cloud', ['result']), 'result')
+    assert.deepEqual(
+      records.map(({ kind }) => kind),
+      Array.from({ length: 200 }, () => 'window'),
+    )
   })
 
   it('takes replayed records once', async () => {
