@@ -85,7 +85,7 @@ near sh -c "$(pasted publish)" || fail 'MQTT refuses the command of its own log'
 near sh -c "$(pasted read)" 2>/dev/null | grep -q '"value":21.5' || fail 'the API does not show what was published'
 ok 'published ports answer to the commands of its log, and to nobody else'
 
-within 120 healthy || fail "its health is $(inspect '{{.State.Health.Status}}')"
+within 240 healthy || fail "its health is $(inspect '{{.State.Health.Status}}')"
 ok 'the engine finds it healthy'
 
 begun=$(date +%s%N)
