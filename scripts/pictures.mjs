@@ -14,6 +14,8 @@ const SHOTS = [
 /** Long enough for lines to have a shape; an alert is raised then, and the uplink is cut. ms. */
 const GROW = 114_000
 const SETTLE = 1500
+/** Charts are drawn anew in other colours. */
+const REPAINT = 500
 
 const demo = spawn(process.execPath, ['dist/sluice.cjs', 'demo'], { stdio: ['ignore', 'pipe', 'inherit'] })
 try {
@@ -52,6 +54,7 @@ async function takePictures(url) {
     await page.waitForTimeout(SETTLE)
     for (const colorScheme of ['light', 'dark']) {
       await page.emulateMedia({ colorScheme })
+      await page.waitForTimeout(REPAINT)
       await page.screenshot({ path: `${FOLDER}/${name}-${colorScheme}.png` })
     }
   }
