@@ -14,7 +14,7 @@ import { createJournal, type Journal } from './journal/journal.ts'
 import { countWrites } from './log/counted.ts'
 import { type Files, realFiles } from './log/files.ts'
 import { type DirectoryLock, lockDirectory } from './log/lock.ts'
-import { type Log as DurableLog, openLog } from './log/log.ts'
+import { type Log as DurableLog, type LogOptions, openLog } from './log/log.ts'
 import type { Log } from './logging.ts'
 import { openOutboxFiles } from './outbox/durable.ts'
 import type { Outbox } from './outbox/outbox.ts'
@@ -78,11 +78,14 @@ export async function openStorage(parts: StorageParts): Promise<Storage> {
   }
 }
 
-async function open({ config, directory, clock, log, ...parts }: StorageParts, lock: DirectoryLock): Promise<Storage> {
+async function open(parts: StorageParts, lock: DirectoryLock): Promise<Storage> {
+  const { config, directory, clock } = parts
   const crashed = existsSync(runtimeFile(directory))
-  const disk = watchDisk(clock, log.child({ stage: 'disk' }))
+  const disk = watchDisk(clock, parts.log.child({ stage: 'disk' }))
   const locking = keepLocked(lock, clock, disk)
   const files = countWrites(parts.files ?? realFiles)
+  const at = placesIn(directory, files, clock, disk)
+
   const settings = await openSettings({
     files,
     data: directory,
@@ -97,70 +100,18 @@ async function open({ config, directory, clock, log, ...parts }: StorageParts, l
     watched: (saving) => disk.watched('checkpoints', saving),
   })
   const checkpoint = await checkpoints.load()
-  const { maxBytes, whenFull, reserve, maxAge } = config.outbox
-  const stored = await openOutboxFiles(
-    { gateway: config.gateway.id, directory: join(directory, 'outbox'), maxBytes, whenFull, reserve, maxAge },
-    {
-      clock,
-      files,
-      onTrouble: (name, trouble) => disk.trouble(`outbox ${name}`, trouble),
-      onDamage: (what, damage) =>
-        'file' in damage
-          ? disk.damaged(damage.file, `${damage.bytes} bytes at ${damage.offset}`)
-          : disk.damaged(what, damage.message),
-    },
-  )
-  const history =
-    config.history.maxBytes === 0
-      ? undefined
-      : await openHistory({
-          directory: join(directory, 'history'),
-          files,
-          clock,
-          maxBytes: config.history.maxBytes,
-          onTrouble: (trouble) => disk.trouble('history', trouble),
-          onDamage: ({ file, offset, bytes }) => disk.damaged(file, `${bytes} bytes at ${offset}`),
-        })
-  const changes = await openChanges({
-    directory: join(directory, 'changes'),
-    files,
-    clock,
-    onTrouble: (trouble) => disk.trouble('changes', trouble),
-    onDamage: ({ file, offset, bytes }) => disk.damaged(file, `${bytes} bytes at ${offset}`),
-  })
-  const pluginStores = await openPluginStores({
-    directory: join(directory, 'plugins'),
-    files,
-    clock,
-    onTrouble: (trouble) => disk.trouble('plugins', trouble),
-    onDamage: ({ file, offset, bytes }) => disk.damaged(file, `${bytes} bytes at ${offset}`),
-    before: (instance) => settings.store(instance),
-  })
-  const { commit, segment, buffer, compress } = config.journal
-  const eager = commit <= EAGER_UP_TO
-  const journalLog = await openLog({
-    directory: join(directory, 'journal'),
-    files,
-    clock,
-    segmentBytes: segment,
-    compress: compress === 'auto' ? !eager : compress,
-    commit: { interval: commit, eager },
-    maxBuffer: buffer,
-    // Of these entries others were told: a journal that lost its tail must not give their numbers again.
-    floor: Math.max(checkpoints.newest, stored.entry, history?.entry ?? 0) + 1,
-    onTrouble: (trouble) => disk.trouble('journal', trouble),
-    onDamage: (damage) => disk.lost(damage),
-  })
+  const stored = await openOutboxOf(config, join(directory, 'outbox'), files, clock, disk)
+  const { maxBytes } = config.history
+  const history = maxBytes === 0 ? undefined : await openHistory({ ...at('history'), maxBytes })
+  const changes = await openChanges(at('changes'))
+  const pluginStores = await openPluginStores({ ...at('plugins'), before: (instance) => settings.store(instance) })
+  // Of these entries others were told: a journal that lost its tail must not give their numbers again.
+  const floor = Math.max(checkpoints.newest, stored.entry, history?.entry ?? 0) + 1
+  const eager = config.journal.commit <= EAGER_UP_TO
+  const journalLog = await openJournal(config, { ...at('journal'), onDamage: (damage) => disk.lost(damage) }, floor)
   const outbox = await stored.start(journalLog.epoch, journalLog.next)
-  const sessionLog = await openLog({
-    directory: join(directory, 'sessions'),
-    files,
-    clock,
-    segmentBytes: SESSION_SEGMENT,
-    commit: { interval: commit },
-    onTrouble: (trouble) => disk.trouble('sessions', trouble),
-    onDamage: ({ file, offset, bytes }) => disk.damaged(file, `${bytes} bytes at ${offset}`),
-  })
+  const commit = { interval: config.journal.commit }
+  const sessionLog = await openLog({ ...at('sessions'), segmentBytes: SESSION_SEGMENT, commit })
   return {
     directory,
     journal: createJournal(journalLog, clock),
@@ -188,6 +139,48 @@ async function open({ config, directory, clock, log, ...parts }: StorageParts, l
       lock.release()
     },
   }
+}
+
+type Place = Pick<LogOptions, 'directory' | 'files' | 'clock'> & Required<Pick<LogOptions, 'onTrouble' | 'onDamage'>>
+
+/** Where something that has a log of its own keeps it, and who hears of its disk. */
+function placesIn(data: string, files: Files, clock: Clock, disk: Disk): (name: string) => Place {
+  return (name) => ({
+    directory: join(data, name),
+    files,
+    clock,
+    onTrouble: (trouble) => disk.trouble(name, trouble),
+    onDamage: ({ file, offset, bytes }) => disk.damaged(file, `${bytes} bytes at ${offset}`),
+  })
+}
+
+function openJournal({ journal }: Config, place: Place, floor: number): Promise<DurableLog> {
+  const { commit, segment, buffer, compress } = journal
+  const eager = commit <= EAGER_UP_TO
+  return openLog({
+    ...place,
+    segmentBytes: segment,
+    compress: compress === 'auto' ? !eager : compress,
+    commit: { interval: commit, eager },
+    maxBuffer: buffer,
+    floor,
+  })
+}
+
+function openOutboxOf({ gateway, outbox }: Config, directory: string, files: Files, clock: Clock, disk: Disk) {
+  const { maxBytes, whenFull, reserve, maxAge } = outbox
+  return openOutboxFiles(
+    { gateway: gateway.id, directory, maxBytes, whenFull, reserve, maxAge },
+    {
+      clock,
+      files,
+      onTrouble: (name, trouble) => disk.trouble(`outbox ${name}`, trouble),
+      onDamage: (what, damage) =>
+        'file' in damage
+          ? disk.damaged(damage.file, `${damage.bytes} bytes at ${damage.offset}`)
+          : disk.damaged(what, damage.message),
+    },
+  )
 }
 
 /** A full or read-only disk could not hold the lock, or somebody deleted it: it is tried again until it is held. */
