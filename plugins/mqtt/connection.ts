@@ -33,7 +33,9 @@ export async function openConnection(
   const options = await clientOptions(config, context, session)
   signal.throwIfAborted()
   // Loaded when it is needed: it takes 12 MB.
-  const { connect } = await import('mqtt')
+  const [{ connect }, { default: packets }] = await Promise.all([import('mqtt'), import('mqtt-packet')])
+  // It would prepare 65,536 buffers, 12 MB, for packet ids that are seldom written here.
+  packets.writeToStream.cacheNumbers = false
   const client = connect(config.url, options)
   attach?.(client)
   // Errors also come when nobody waits any more, and would end the process.
