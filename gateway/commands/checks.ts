@@ -8,6 +8,15 @@ export interface Permission {
   readonly command?: string
 }
 
+/** Durations in ms. */
+export interface CommandOptions {
+  /** For orders that name no deadline. */
+  readonly deadline: number
+  readonly retry: { readonly attempts: number; readonly after: number }
+  readonly maxOpen: number
+  readonly allow?: readonly Permission[]
+}
+
 export interface ArgumentDeclaration {
   readonly type: 'number' | 'text' | 'boolean'
   readonly min?: number

@@ -122,6 +122,8 @@ export class Ledger {
     command.state = state
     command.time = time
     if (state === 'sent') command.attempts++
+    // Nothing left: that attempt was none.
+    else if (state === 'accepted' && command.attempts > 0) command.attempts--
     if (result !== undefined) command.result = result
     if (reason === undefined) delete command.reason
     else command.reason = reason

@@ -8,30 +8,20 @@
  * gateway that starts again finds every command where it was: what waited goes on waiting, what was sent is not sent
  * again unless the retry policy says so, and becomes `unconfirmed` at its deadline.
  */
-import { randomUUID } from 'node:crypto'
 import type { Clock } from '../clock.ts'
-import { parseDuration } from '../config/duration.ts'
 import { isDeviceId } from '../decode/devices.ts'
-import { BusyError, NotConnectedError, RequestError, reasonOf } from '../errors.ts'
-import type { Watcher } from '../pipeline.ts'
+import { BusyError, NotConnectedError, reasonOf } from '../errors.ts'
 import type { CommandResult, PluginLog } from '../plugin.ts'
 import type { CommandRecord } from '../record.ts'
-import { type CommandDeclaration, type Permission, refusedBy, undeclared, unmet } from './checks.ts'
+import { type CommandDeclaration, type CommandOptions, refusedBy, undeclared, unmet } from './checks.ts'
 import type { Change, CommandFact, CommandOrder, LedgerCommand, TakenCommand } from './command.ts'
 import { isFinal } from './command.ts'
 import { Ledger, type LedgerState } from './ledger.ts'
+import { takeOrder } from './take.ts'
 import type { Transport } from './transport.ts'
+import { Ways } from './ways.ts'
 
 export const STAGE = 'commands'
-
-/** Durations in ms. */
-export interface CommandOptions {
-  /** For orders that name no deadline. */
-  readonly deadline: number
-  readonly retry: { readonly attempts: number; readonly after: number }
-  readonly maxOpen: number
-  readonly allow?: readonly Permission[]
-}
 
 export interface CommandParts {
   readonly clock: Clock
@@ -68,27 +58,27 @@ export interface CommandCounts {
   readonly sendFailures: number
 }
 
-/** ms before a transport that could not send is asked again. */
-const PAUSE = 1000
-const FOREVER = 366 * 86_400_000
+/** How often the ways are asked whether they reach the devices of commands that wait, ms. */
+const ASK_AGAIN = 1000
 
-export class CommandStage implements Watcher {
+/** Watches the pipeline: its facts, and the replay of them. */
+export class CommandStage {
   readonly ledger: Ledger
   readonly #parts: CommandParts
   #append: (record: CommandRecord) => void = () => undefined
   #runtime: CommandRuntime | undefined
   /** Changes that found no room in the journal, by command. */
   readonly #later = new Map<string, Change>()
-  /** Under way. */
-  readonly #sending = new Map<string, AbortController>()
-  /** Monotonic ms before which a command is not tried again. */
-  readonly #resting = new Map<string, number>()
+  readonly #ways: Ways
   #draining = false
+  /** Monotonic ms. */
+  #askedAll = Number.NEGATIVE_INFINITY
   #answersIgnored = 0
   #sendFailures = 0
 
   constructor(parts: CommandParts) {
     this.#parts = parts
+    this.#ways = new Ways(parts.clock)
     this.ledger = new Ledger((record) => this.#append(record))
   }
 
@@ -119,15 +109,14 @@ export class CommandStage implements Watcher {
   /** The replay is over: from now on commands go out. */
   start(runtime: CommandRuntime): void {
     this.#runtime = runtime
-    for (const { onReachable } of runtime.transports) onReachable?.((device) => this.#reachable(device))
+    this.#ways.open(runtime.transports, (device) => this.#reachable(device))
     this.poke()
   }
 
   /** Nothing more is sent. */
   stop(): void {
     this.#runtime = undefined
-    for (const controller of this.#sending.values()) controller.abort()
-    this.#sending.clear()
+    this.#ways.close()
   }
 
   /**
@@ -180,7 +169,13 @@ export class CommandStage implements Watcher {
       if (command && !this.#journal(command, change)) return
     }
     if (this.ledger.orders().size > 0) this.#drain()
-    for (const command of [...this.ledger.open().values()]) this.#look(command)
+    const { clock } = this.#parts
+    // Ways say when a device appears; this is for those that cannot.
+    const asksAll = clock.monotonic() - this.#askedAll >= ASK_AGAIN
+    if (asksAll) this.#askedAll = clock.monotonic()
+    const now = clock.now()
+    for (const command of [...this.ledger.open().values()])
+      if (asksAll || command.state === 'sent' || now >= command.deadline) this.#look(command)
   }
 
   counts(): CommandCounts {
@@ -223,19 +218,8 @@ export class CommandStage implements Watcher {
   /** @throws BusyError @throws RequestError */
   #take(order: CommandOrder, by: string, number?: number): LedgerCommand {
     const runtime = this.#live()
-    const now = this.#parts.clock.now()
-    const { device, command: name, args, onlyIf } = order
-    const command: TakenCommand = {
-      id: order.id ?? randomUUID(),
-      device,
-      command: name,
-      ...(args === undefined ? {} : { args }),
-      by,
-      created: now,
-      deadline: deadlineOf(order.deadline, now, this.#parts.options().deadline),
-      ifOffline: order.ifOffline ?? 'wait',
-      ...(onlyIf === undefined ? {} : { onlyIf }),
-    }
+    const { clock, options } = this.#parts
+    const command = takeOrder(order, by, clock.now(), options().deadline)
     const refused = this.#refused(order, by)
     const reason = refused ?? this.#reasonToWait(command)
     const entry = runtime.journal({
@@ -272,14 +256,13 @@ export class CommandStage implements Watcher {
   }
 
   #reasonNotSent(command: LedgerCommand): string {
-    if (!this.#wayTo(command)) return `waited in vain for ${this.#missing(command)}`
+    if (!this.#ways.to(command)) return `waited in vain for ${this.#ways.missing(command)}`
     return command.reason ?? 'there was no time to send it'
   }
 
   #pursue(command: LedgerCommand): void {
-    const rested = this.#resting.get(command.id)
-    if (rested !== undefined && this.#parts.clock.monotonic() < rested) return
-    const transport = this.#wayTo(command)
+    if (this.#ways.rests(command.id)) return
+    const transport = this.#ways.to(command)
     if (!transport) {
       if (command.ifOffline === 'fail') this.#change(command, { state: 'failed', reason: 'the device is offline' })
       return
@@ -294,27 +277,14 @@ export class CommandStage implements Watcher {
   #retry(command: LedgerCommand): void {
     const { attempts, after } = this.#parts.options().retry
     if (command.attempts >= attempts || this.#parts.clock.now() - command.time < after) return
-    const transport = this.#wayTo(command)
+    const transport = this.#ways.to(command)
     if (transport) this.#send(command, transport)
   }
 
   /** Undefined when it can be sent at once, or does not want to wait. */
   #reasonToWait(command: TakenCommand): string | undefined {
-    if (command.ifOffline === 'fail' || this.#wayTo(command)) return undefined
-    return `waits for ${this.#missing(command)}`
-  }
-
-  /** What a command that cannot be sent waits for. */
-  #missing({ device }: TakenCommand): string {
-    for (const { waiting } of this.#runtime?.transports ?? []) {
-      const what = waiting?.(device)
-      if (what !== undefined) return what
-    }
-    return 'the device to appear'
-  }
-
-  #wayTo({ device, command }: TakenCommand): Transport | undefined {
-    return this.#runtime?.transports.find((transport) => transport.reaches(device, command))
+    if (command.ifOffline === 'fail' || this.#ways.to(command)) return undefined
+    return `waits for ${this.#ways.missing(command)}`
   }
 
   /** `sent` is on disk before the first byte leaves. */
@@ -329,17 +299,8 @@ export class CommandStage implements Watcher {
 
   async #transmit(command: LedgerCommand, transport: Transport): Promise<void> {
     if (!this.#runtime) return
-    const { id, device, command: name, args, deadline } = command
-    this.#sending.get(id)?.abort()
-    const controller = new AbortController()
-    this.#sending.set(id, controller)
-    try {
-      const given = { id, device, command: name, ...(args === undefined ? {} : { args }), deadline }
-      const result = await transport.execute(given, controller.signal)
-      if (result && !controller.signal.aborted) this.answered(device, name, id, result)
-    } finally {
-      if (this.#sending.get(id) === controller && !controller.signal.aborted) this.#sending.delete(id)
-    }
+    const result = await this.#ways.send(command, transport)
+    if (result) this.answered(command.device, command.command, command.id, result)
   }
 
   #failed(command: LedgerCommand, failure: unknown): void {
@@ -349,7 +310,7 @@ export class CommandStage implements Watcher {
     this.#parts.log.warn({ id, device, reason: reasonOf(failure) }, `command ${id} could not be sent to ${device}`)
     // What an earlier attempt did is not known.
     if (!(failure instanceof NotConnectedError) || command.attempts > 1) return
-    this.#resting.set(id, this.#parts.clock.monotonic() + PAUSE)
+    this.#ways.rest(id)
     this.#change(command, { state: 'accepted', reason: `not sent: ${reasonOf(failure)}` })
   }
 
@@ -357,7 +318,7 @@ export class CommandStage implements Watcher {
   #reachable(device: string): void {
     const waiting = device === '*' ? this.ledger.open().values() : this.ledger.openOf(device)
     for (const command of [...waiting]) {
-      this.#resting.delete(command.id)
+      this.#ways.wake(command.id)
       if (command.state === 'accepted') this.#look(command)
     }
   }
@@ -376,32 +337,7 @@ export class CommandStage implements Watcher {
       return false
     }
     this.#later.delete(command.id)
-    if (!isFinal(command.state)) return true
-    this.#sending.get(command.id)?.abort()
-    this.#sending.delete(command.id)
-    this.#resting.delete(command.id)
+    if (isFinal(command.state)) this.#ways.end(command.id)
     return true
-  }
-}
-
-/** @returns wall clock, ms @throws RequestError */
-function deadlineOf(given: string | number | undefined, now: number, standard: number): number {
-  if (given === undefined) return now + standard
-  if (typeof given === 'number') return now + Math.min(given * 1000, FOREVER)
-  const at = /^\d{4}-\d\d-\d\d/.test(given) ? Date.parse(zoned(given)) : now + durationOf(given)
-  if (Number.isNaN(at)) throw new RequestError(400, 'SLUICE_BAD_REQUEST', `deadline ${given} is no ISO 8601 time`)
-  return Math.min(at, now + FOREVER)
-}
-
-/** No zone means UTC. */
-function zoned(text: string): string {
-  return /T.*(Z|[+-]\d\d:?\d\d)$/i.test(text) || !text.includes('T') ? text : `${text}Z`
-}
-
-function durationOf(text: string): number {
-  try {
-    return parseDuration(text)
-  } catch (error) {
-    throw new RequestError(400, 'SLUICE_BAD_REQUEST', `deadline: ${reasonOf(error)}`)
   }
 }

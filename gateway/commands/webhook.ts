@@ -10,17 +10,21 @@ import { NotConnectedError, reasonOf, SluiceError } from '../errors.ts'
 import type { Command, CommandResult } from '../plugin.ts'
 import type { Transport } from './transport.ts'
 
-/** ms that a device that refused the connection is left alone. */
-const PAUSE = 1000
+/** ms that a device that refused the connection is left alone; twice as long each time. */
+const FIRST_PAUSE = 1000
+const LONGEST_PAUSE = 60_000
 const MAX_ANSWER = 64 * 1024
 
 /** @param urlOf the device's endpoint in the config */
 export function createWebhooks(urlOf: (device: string) => string | undefined, clock: Clock): Transport {
   const listeners = new Set<(device: string) => void>()
   const resting = new Set<string>()
+  const pauses = new Map<string, number>()
   const rest = (device: string) => {
+    const pause = Math.min(LONGEST_PAUSE, 2 * (pauses.get(device) ?? FIRST_PAUSE / 2))
+    pauses.set(device, pause)
     resting.add(device)
-    clock.after(PAUSE, () => {
+    clock.after(pause, () => {
       resting.delete(device)
       for (const listener of listeners) listener(device)
     })
@@ -28,6 +32,7 @@ export function createWebhooks(urlOf: (device: string) => string | undefined, cl
   return {
     name: 'webhook',
     reaches: (device) => urlOf(device) !== undefined && !resting.has(device),
+    waiting: (device) => (urlOf(device) === undefined ? undefined : 'its webhook to answer'),
     onReachable(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
@@ -36,7 +41,9 @@ export function createWebhooks(urlOf: (device: string) => string | undefined, cl
       const url = urlOf(command.device)
       if (url === undefined) throw new NotConnectedError('SLUICE_DEVICE_OFFLINE', `${command.device} has no webhook`)
       try {
-        return await post(url, command, signal)
+        const result = await post(url, command, signal)
+        pauses.delete(command.device)
+        return result
       } catch (error) {
         if (error instanceof NotConnectedError) rest(command.device)
         throw error

@@ -117,6 +117,26 @@ test('a transport that sent nothing puts the command back, and it is tried again
   assert.deepEqual(bench.states('c1').slice(3), ['sent', 'acknowledged'])
 })
 
+test('a device that is away for long is tried again and again: what was never sent is not unconfirmed', async () => {
+  const bench = createBench({ options: { deadline: 600_000 } })
+  bench.execute = () => Promise.reject(new NotConnectedError('SLUICE_TEST', 'gone'))
+  await submit(bench)
+  for (let second = 0; second < 40; second++) {
+    await settled()
+    await bench.clock.advance(1000)
+    bench.stage.poke()
+  }
+  await settled()
+  // At 0, 1, 3, 7, 15 and 31 s.
+  assert.equal(bench.sent.length, 6)
+  assert.equal(bench.states('c1').at(-1), 'accepted')
+  bench.execute = () => Promise.resolve({ ok: true })
+  bench.appear()
+  await settled()
+  assert.deepEqual(bench.states('c1').slice(-2), ['sent', 'acknowledged'])
+  assert.equal(bench.stage.ledger.find('c1')?.attempts, 1)
+})
+
 test('without an answer it is sent again only as often as the policy says, under the same id', async () => {
   const bench = createBench({ options: { retry: { attempts: 3, after: 1000 } } })
   await submit(bench)

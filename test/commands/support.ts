@@ -1,8 +1,8 @@
 /** A command stage over a journal that is an array, and a device that does what the test says. */
 
-import type { CommandDeclaration } from '../../gateway/commands/checks.ts'
+import type { CommandDeclaration, CommandOptions } from '../../gateway/commands/checks.ts'
 import type { CommandFact } from '../../gateway/commands/command.ts'
-import { type CommandOptions, CommandStage, type Submitted } from '../../gateway/commands/stage.ts'
+import { CommandStage, type Submitted } from '../../gateway/commands/stage.ts'
 import type { Transport } from '../../gateway/commands/transport.ts'
 import type { Command, CommandResult } from '../../gateway/plugin.ts'
 import type { CommandRecord } from '../../gateway/record.ts'

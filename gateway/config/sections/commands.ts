@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { CommandOptions } from '../../commands/stage.ts'
+import type { CommandOptions } from '../../commands/checks.ts'
 import { duration } from '../duration.ts'
 import { name, whole } from '../entry.ts'
 
