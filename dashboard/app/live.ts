@@ -11,6 +11,8 @@ const PACE = 100
 const STALE = 3500
 const REFRESH = 20_000
 const RETRY = 2000
+/** A page that nobody sees lets its connection go after this, ms: browsers have only six for one gateway. */
+const UNSEEN = 30_000
 
 const watchers = new Set<() => void>()
 let planned = false
@@ -69,6 +71,7 @@ export function connect(onRefused: () => void): () => void {
     hear('gap', (data) => takeGap(state, data))
     // The browser tries again by itself unless the gateway refused; then we look why.
     source.onerror = () => {
+      miss()
       if (source?.readyState === EventSource.CLOSED && !ended) void again()
       changed()
     }
@@ -79,15 +82,35 @@ export function connect(onRefused: () => void): () => void {
     } catch {
       // Not there: tried again below.
     }
-    setTimeout(() => ended || open(), RETRY)
+    setTimeout(() => ended || openAgain(), RETRY)
+  }
+  const openAgain = () => {
+    if (source?.readyState === EventSource.CLOSED) open()
+  }
+  const leave = () => {
+    miss()
+    source?.close()
+  }
+  let leaving: ReturnType<typeof setTimeout> | undefined
+  const seen = () => {
+    clearTimeout(leaving)
+    if (document.hidden) leaving = setTimeout(leave, UNSEEN)
+    else openAgain()
   }
   open()
-  const timers = [setInterval(judge, 1000), setInterval(() => void refresh(), REFRESH)]
+  document.addEventListener('visibilitychange', seen)
+  const timers = [setInterval(judge, 1000), setInterval(() => document.hidden || void refresh(), REFRESH)]
   return () => {
     ended = true
+    document.removeEventListener('visibilitychange', seen)
     source?.close()
     for (const timer of timers) clearInterval(timer)
   }
+}
+
+/** What happens from now on is not heard. */
+function miss(): void {
+  if (state.watched) state.watched.complete = false
 }
 
 /** Times grow older though nothing arrives. */
