@@ -88,3 +88,37 @@ test('kill -9 at any moment after a QoS 2 PUBLISH: sent again, it is taken once'
   await gateway.kill('SIGKILL')
   assert.equal(await taken(site), cycles * each)
 })
+
+test('kill -9: what is retained, and what waits for a client that is away, is there', async (t) => {
+  const site = siteFor(t)
+  const first = await site.start()
+  const { client: away } = await connect(t, first)
+  await away.subscribe('state/#', { qos: 2 })
+  away.send({ cmd: 'disconnect', reasonCode: 0 })
+  await away.closed
+  const { client: publisher } = await PacketClient.open(t, first.ports.mqtt as number, {}, 4)
+  publisher
+    .publish('state/door', 'open', { qos: 1, retain: true })
+    .publish('state/door', 'shut', { qos: 2, messageId: 2 })
+  await publisher.next('puback')
+  await publisher.next('pubrec')
+  await first.kill('SIGKILL')
+
+  const second = await site.start()
+  const { client: again, present } = await connect(t, second)
+  assert.equal(present, true)
+  const got = [await again.next('publish'), await again.next('publish')]
+  assert.deepEqual(
+    got.map(({ payload, qos }) => [`${payload}`, qos]),
+    [
+      ['open', 1],
+      ['shut', 2],
+    ],
+  )
+  const { client: reader } = await PacketClient.open(t, second.ports.mqtt as number)
+  await reader.subscribe('state/+')
+  const retained = await reader.next('publish')
+  assert.deepEqual([`${retained.payload}`, retained.retain], ['open', true])
+  assert.equal(await second.kill('SIGTERM'), 0)
+  assert.equal(await taken(site), 0)
+})
