@@ -27,6 +27,8 @@ const EAGER_UP_TO = 100
 
 /** Sessions are told anew and what was told before is deleted, in whole segments, bytes. */
 const SESSION_SEGMENT = 1024 * 1024
+/** Half of it must hold all that waits for one session, bytes. */
+const SESSION_BUFFER = 32 * 1024 * 1024
 
 /** How often it is looked whether the lock is still held, ms. */
 const RETAKE = 5000
@@ -111,7 +113,12 @@ async function open(parts: StorageParts, lock: DirectoryLock): Promise<Storage> 
   const journalLog = await openJournal(config, { ...at('journal'), onDamage: (damage) => disk.lost(damage) }, floor)
   const outbox = await stored.start(journalLog.epoch, journalLog.next)
   const commit = { interval: config.journal.commit }
-  const sessionLog = await openLog({ ...at('sessions'), segmentBytes: SESSION_SEGMENT, commit })
+  const sessionLog = await openLog({
+    ...at('sessions'),
+    segmentBytes: SESSION_SEGMENT,
+    maxBuffer: SESSION_BUFFER,
+    commit,
+  })
   return {
     directory,
     journal: createJournal(journalLog, clock),

@@ -323,8 +323,10 @@ test('while the disk takes nothing nobody waits, and everything is there once it
   const { client: away } = await opening
   await away.subscribe('a')
   broken = false
-  await clock.advance(3_000)
-  await until(() => kept.log.trouble === null)
+  for (let i = 0; kept.log.trouble !== null && i < 1_000; i++) {
+    await clock.advance(1_000)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
   await kept.log.flush()
   const after = await startKept(t, kept.crash())
   assert.deepEqual([after.broker.status().sessions, after.broker.status().retained], [1, 1])

@@ -7,7 +7,7 @@
  *
  * - Every acknowledged change is there after kill -9. Nothing on the way of telemetry waits for it.
  * - When the log has grown to several times what it tells, everything is told anew (a snapshot, told piece by piece
- *   while changes go on), and what is older is deleted.
+ *   while changes go on), and what is older is deleted. So it takes at most about four times the room of what it tells.
  * - A disk that takes nothing is a state: sessions live on in memory, nobody waits, and when the disk works again
  *   everything is told anew. A damaged record costs what it told.
  */
@@ -47,6 +47,8 @@ export interface Keepable {
 /** Told anew when the log is larger than this and several times what was told. */
 const SMALL = 4 * 1024 * 1024
 const TIMES = 3
+/** A message larger than this is not kept, bytes: the log has room for what it is told at once. */
+const LARGEST = 4 * 1024 * 1024
 
 export class SessionLog implements SessionStore {
   readonly #log: Log
@@ -60,10 +62,11 @@ export class SessionLog implements SessionStore {
   readonly #listeners: ((durable: number) => void)[] = []
   #lastNumber = 0
   #keepable: Keepable | null = null
-  /** The rest of a snapshot that is being told. */
+  /** The rest of a snapshot that is being told, and the number of its first record. */
   #telling: Generator<Buffer[], void> | null = null
-  #snapshotFirst = 0
-  #snapshotLast = 0
+  #begun = 0
+  /** A whole snapshot that is not durable yet. */
+  #snapshot: { readonly first: number; readonly last: number } | null = null
   /** Bytes of the log when the last snapshot was complete. */
   #told = 0
   /** Something could not be recorded. */
@@ -217,26 +220,29 @@ export class SessionLog implements SessionStore {
   }
 
   #append(record: Buffer): void {
-    if (this.#keepable && this.#log.append(record, this.#eager) < 0) this.#incomplete = true
+    if (this.#keepable === null || record.length > LARGEST) return
+    if (this.#log.append(record, this.#eager) < 0) this.#incomplete = true
   }
 
   #becameDurable(durable: number): void {
     for (const listener of this.#listeners) listener(durable)
-    if (this.#snapshotLast === 0 || durable < this.#snapshotLast) return
-    this.#snapshotLast = 0
-    void this.#log.trimTo(this.#snapshotFirst).then(() => {
+    const snapshot = this.#snapshot
+    if (snapshot === null || durable < snapshot.last) return
+    this.#snapshot = null
+    void this.#log.trimTo(snapshot.first).then(() => {
       this.#told = this.#log.bytes
     })
   }
 
   #isSnapshotDue(): boolean {
-    return this.#incomplete || (this.#snapshotLast === 0 && this.#log.bytes > Math.max(SMALL, TIMES * this.#told))
+    if (this.#snapshot !== null) return false
+    return this.#incomplete || this.#log.bytes > Math.max(SMALL, TIMES * this.#told)
   }
 
   #beginSnapshot(): void {
     if (!this.#keepable || !this.#log.roomy) return
     this.#incomplete = false
-    this.#snapshotFirst = this.#log.next
+    this.#begun = this.#log.next
     this.#append(encodeSnapshot())
     this.#telling = this.#everything(this.#keepable)
   }
@@ -253,7 +259,7 @@ export class SessionLog implements SessionStore {
       else {
         this.#telling = null
         this.#append(encodeComplete())
-        this.#snapshotLast = this.#log.next - 1
+        this.#snapshot = { first: this.#begun, last: this.#log.next - 1 }
         void this.#log.flush()
       }
     }
