@@ -1,7 +1,7 @@
 /** What each stage has done, in flow order, as plain numbers: for `/metrics`, `/healthz` and `sluice status`. */
 import type { Numbers, StageNumbers } from './http/metrics.ts'
 import type { SourceLedger } from './journal/ledger.ts'
-import { sumOf } from './journal/ledger.ts'
+import { families } from './metric-families.ts'
 import type { ViewParts } from './view/parts.ts'
 
 export type NumbersParts = Pick<
@@ -17,6 +17,8 @@ export type NumbersParts = Pick<
   | 'rules'
   | 'commands'
   | 'wear'
+  | 'devices'
+  | 'history'
 >
 
 export function stageNumbers(parts: NumbersParts): Numbers {
@@ -24,20 +26,14 @@ export function stageNumbers(parts: NumbersParts): Numbers {
   return {
     stages: [
       ...ledgers.map((ledger) => ingest(parts, ledger)),
-      decode(ledgers),
+      decode(parts, ledgers),
       journal(parts),
       ...windows(parts),
       ...responses(parts),
       outbox(parts),
       ...upstreams(parts),
     ],
-    families: [
-      ...brokerFamilies(parts),
-      ...lossFamilies(ledgers),
-      ...logFamilies(parts),
-      ...wearFamilies(parts),
-      ...pluginFamilies(parts),
-    ],
+    families: families(parts, ledgers),
   }
 }
 
@@ -53,7 +49,7 @@ function ingest({ sources }: NumbersParts, ledger: SourceLedger): StageNumbers {
   }
 }
 
-function decode(ledgers: readonly SourceLedger[]): StageNumbers {
+function decode({ pipeline }: NumbersParts, ledgers: readonly SourceLedger[]): StageNumbers {
   const errors: Record<string, number> = {}
   let inCount = 0
   let out = 0
@@ -64,10 +60,10 @@ function decode(ledgers: readonly SourceLedger[]): StageNumbers {
     bytes += ledger.bytes
     for (const reason in ledger.dead) errors[reason] = (errors[reason] ?? 0) + (ledger.dead[reason]?.count ?? 0)
   }
-  return { stage: 'decode', in: inCount, out, bytes, errors }
+  return { stage: 'decode', in: inCount, out, bytes, errors, latency: pipeline.latencies.decode }
 }
 
-function journal({ journal: { log, last, durable } }: NumbersParts): StageNumbers {
+function journal({ journal: { log, last, durable, latency, lag } }: NumbersParts): StageNumbers {
   return {
     stage: 'journal',
     in: last,
@@ -75,13 +71,15 @@ function journal({ journal: { log, last, durable } }: NumbersParts): StageNumber
     bytes: log.bytesWritten,
     errors: log.trouble ? { [log.trouble.code]: log.trouble.attempts } : {},
     queue: last - durable,
+    latency,
+    ...(lag === undefined ? {} : { lag }),
     mustMove: true,
   }
 }
 
 function windows({ pipeline }: NumbersParts): StageNumbers[] {
   const rows = pipeline.windows.ledger()
-  return pipeline.windows.stats().map(({ window, bytes, lag }) => {
+  return pipeline.windows.stats().map(({ window, lag }) => {
     const own = rows.filter((row) => row.window === window)
     const sum = (pick: (row: (typeof own)[number]) => number) => own.reduce((total, row) => total + pick(row), 0)
     return {
@@ -89,7 +87,7 @@ function windows({ pipeline }: NumbersParts): StageNumbers[] {
       instance: window,
       in: sum((row) => row.decoded),
       out: pipeline.resultsOf(window),
-      bytes,
+      latency: pipeline.latencies.window,
       errors: {
         late: sum((row) => row.late),
         filtered: sum((row) => row.filtered),
@@ -102,7 +100,7 @@ function windows({ pipeline }: NumbersParts): StageNumbers[] {
 }
 
 /** Only of a gateway that has rules, or was given commands. */
-function responses({ rules, commands }: NumbersParts): StageNumbers[] {
+function responses({ pipeline, rules, commands }: NumbersParts): StageNumbers[] {
   const { rules: count, raised, cleared, open, keys, suppressed, refusedKeys } = rules.counts()
   const { taken, ended, open: waiting, answersIgnored, sendFailures } = commands.counts()
   const stages: StageNumbers[] = []
@@ -111,19 +109,19 @@ function responses({ rules, commands }: NumbersParts): StageNumbers[] {
       stage: 'rules',
       in: keys,
       out: raised + cleared,
-      bytes: 0,
+      latency: pipeline.latencies.rules,
       errors: { suppressed, keys: refusedKeys },
       queue: open,
     })
   if (taken > 0) {
     const errors = { answers_ignored: answersIgnored, send: sendFailures }
-    stages.push({ stage: 'commands', in: taken, out: ended, bytes: 0, errors, queue: waiting })
+    stages.push({ stage: 'commands', in: taken, out: ended, errors, queue: waiting })
   }
   return stages
 }
 
 function outbox({ outbox: box, clock }: NumbersParts): StageNumbers {
-  const { bytes, classes, sinks } = box.status()
+  const { classes, sinks } = box.status()
   const errors: Record<string, number> = {}
   for (const { lost } of classes)
     for (const reason in lost) errors[reason] = (errors[reason] ?? 0) + (lost[reason] ?? 0)
@@ -133,7 +131,6 @@ function outbox({ outbox: box, clock }: NumbersParts): StageNumbers {
     stage: 'outbox',
     in: classes.reduce((sum, one) => sum + one.appended, 0),
     out: backlog.reduce((sum, one) => sum + one.acked, 0),
-    bytes,
     errors,
     queue: backlog.reduce((sum, one) => sum + one.records, 0),
     latency: box.latency,
@@ -146,107 +143,4 @@ function upstreams({ upstreams: all }: NumbersParts): StageNumbers[] {
     const { sent, acked, bytes, errors, latency } = runner.status()
     return { stage: 'upstream', instance: name, in: sent, out: acked, bytes, errors: { ...errors }, latency }
   })
-}
-
-type Families = NonNullable<Numbers['families']>
-
-function brokerFamilies({ broker }: NumbersParts): Families {
-  const status = broker()?.status()
-  if (!status) return []
-  const gauge = (name: string, help: string, value: number) =>
-    ({ name, help, type: 'gauge', values: [{ value }] }) as const
-  const reasons = (name: string, help: string, by: Readonly<Record<string, number>>) =>
-    ({
-      name,
-      help,
-      type: 'counter',
-      values: Object.entries(by).map(([reason, value]) => ({ labels: { reason }, value })),
-    }) as const
-  return [
-    gauge('mqtt_connections', 'Clients connected now.', status.connections),
-    gauge('mqtt_sessions', 'Persistent sessions.', status.sessions),
-    gauge('mqtt_subscriptions', 'Subscriptions.', status.subscriptions),
-    gauge('mqtt_retained', 'Retained messages.', status.retained),
-    gauge('mqtt_unacknowledged', 'PUBLISH packets that wait for the journal.', status.unacknowledged),
-    reasons('mqtt_refused_total', 'Connections refused or ended.', status.refused),
-    reasons('mqtt_dropped_total', 'Messages to subscribers dropped.', status.dropped),
-  ]
-}
-
-function lossFamilies(ledgers: readonly SourceLedger[]): Families {
-  const values = (pick: (ledger: SourceLedger) => number) =>
-    ledgers.map((ledger) => ({ labels: { source: ledger.name }, value: pick(ledger) }))
-  const counter = (name: string, help: string, pick: (ledger: SourceLedger) => number) =>
-    ({ name, help, type: 'counter', values: values(pick) }) as const
-  return [
-    counter('readings_in_total', 'Readings that came in; a message that cannot be decoded counts as one.', (l) => l.in),
-    counter('readings_decoded_total', 'Readings decoded.', (l) => l.decoded),
-    counter('readings_dead_total', 'Dead letters.', (l) => sumOf(l.dead)),
-    counter('readings_dropped_total', 'Readings dropped by policy.', (l) => sumOf(l.dropped)),
-  ]
-}
-
-function logFamilies({ journal: { log }, pipeline, clock }: NumbersParts): Families {
-  const payload = pipeline.ledgers().reduce((sum, ledger) => sum + ledger.bytes, 0)
-  const one = (name: string, help: string, type: 'counter' | 'gauge', value: number) =>
-    ({ name, help, type, values: [{ value }] }) as const
-  return [
-    one('journal_written_bytes_total', 'Bytes given to the disk.', 'counter', log.bytesWritten),
-    one('journal_syncs_total', 'Calls of fdatasync.', 'counter', log.syncs),
-    one('journal_bytes', 'Bytes kept.', 'gauge', log.bytes),
-    one('journal_pending_bytes', 'Bytes in memory that are not yet durable.', 'gauge', log.pendingBytes),
-    one(
-      'journal_bytes_per_payload_byte',
-      'Bytes given to the disk per byte of payload.',
-      'gauge',
-      payload > 0 ? log.bytesWritten / payload : 0,
-    ),
-    one('wall_clock_seconds', 'The gateway’s clock.', 'gauge', clock.now() / 1000),
-  ]
-}
-
-/** What a memory card has to bear, and a guess at its years. */
-function wearFamilies({ wear }: NumbersParts): Families {
-  const { bytesWritten, deviceBytesWritten, lifeYears, lifeUsed } = wear()
-  const one = (name: string, help: string, type: 'counter' | 'gauge', value: number | undefined): Families =>
-    value === undefined ? [] : [{ name: `storage_${name}`, help, type, values: [{ value }] }]
-  return [
-    ...one('written_bytes_total', 'What the gateway gave to the disk.', 'counter', bytesWritten),
-    ...one(
-      'device_written_bytes_total',
-      'What the device of the data directory wrote since the gateway started, by everybody.',
-      'counter',
-      deviceBytesWritten,
-    ),
-    ...one(
-      'write_amplification',
-      'Bytes that the device wrote for each that the gateway gave to the disk; what others write is in it.',
-      'gauge',
-      deviceBytesWritten === undefined || bytesWritten === 0 ? undefined : deviceBytesWritten / bytesWritten,
-    ),
-    ...one('life_years', 'Years that a new card of this size lasts at this rate.', 'gauge', lifeYears),
-    ...one('life_used_ratio', 'Share of its life that the card says is used.', 'gauge', lifeUsed),
-  ]
-}
-
-function pluginFamilies({ host }: NumbersParts): Families {
-  const names = new Map<string, { type: 'counter' | 'gauge'; values: { labels: { name: string }; value: number }[] }>()
-  for (const { instance, counters, gauges } of host.metrics()) {
-    for (const [type, own] of [
-      ['counter', counters],
-      ['gauge', gauges],
-    ] as const) {
-      for (const [metric, value] of Object.entries(own)) {
-        const family = names.get(metric) ?? { type, values: [] }
-        names.set(metric, family)
-        family.values.push({ labels: { name: instance }, value })
-      }
-    }
-  }
-  return [...names].map(([metric, { type, values }]) => ({
-    name: `plugin_${metric.replace(/\W/g, '_')}${type === 'counter' ? '_total' : ''}`,
-    help: 'Kept by the plugin.',
-    type,
-    values,
-  }))
 }

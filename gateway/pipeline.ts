@@ -18,6 +18,7 @@ import { type TableState, Tables } from './decode/tables.ts'
 import { rememberReading } from './devices.ts'
 import { DecodeError } from './errors.ts'
 import type { Flow } from './flow.ts'
+import { createLatency, observe } from './http/latency.ts'
 import type { Control, ShownTime } from './journal/entry.ts'
 import { HeldReadings, type HeldState } from './journal/held.ts'
 import { addLoss, createSourceLedger, type SourceLedger } from './journal/ledger.ts'
@@ -66,6 +67,8 @@ export interface PipelineParts {
   readonly output: RecordOutput
   readonly watchers: readonly Watcher[]
   readonly onlooker: Onlooker
+  /** Monotonic ms, to time one message of `SAMPLE`; never looked at to decide anything. */
+  readonly monotonic?: () => number
   readonly typeChanged?: (info: FieldInfo) => void
   /** The windows of a new flow are there: open state of those that left was emitted. */
   readonly displaced?: (window: string, reason: string, results: number) => void
@@ -84,6 +87,8 @@ export interface PipelineState {
 }
 
 export const DEAD_LETTER = -1
+/** One message in so many is timed. */
+const SAMPLE = 64
 const MAX_ROUTES = 200_000
 
 export class Pipeline {
@@ -100,6 +105,12 @@ export class Pipeline {
   unjournaled: ShownTime[] | undefined
   /** Why the last message became a dead letter; undefined when it did not. */
   refusal: DecodeError | undefined
+  /** Time that a stage took for a message or a reading, of one message in `SAMPLE`. */
+  readonly latencies = { decode: createLatency(), window: createLatency(), rules: createLatency() }
+  #untimed = 0
+  #timed = false
+  /** Of the time that is being taken, what later stages took, ms. */
+  #inStages = 0
   #emitted = 0
   readonly #results = new Map<string, number>()
   readonly #routes = new Map<string, Route | null>()
@@ -191,6 +202,7 @@ export class Pipeline {
     this.#unsynced = !synced
     ledger.messages++
     ledger.bytes += end - start
+    const since = this.#startTiming()
     try {
       if (route === null) throw new DecodeError('topic', `no decode rule matches topic ${topic}`)
       const count = this.decoder.decode(
@@ -215,7 +227,35 @@ export class Pipeline {
       this.parts.deadLetters.add(ledger.name, topic, error, bytes, start, end, received)
       if (this.live) this.parts.onlooker.deadLetter(ledger.name, error.reason)
       return DEAD_LETTER
+    } finally {
+      if (this.#timed) this.#stopTiming(since)
     }
+  }
+
+  /** Looking at the clock for every message would cost more than some stages do. */
+  #startTiming(): number {
+    const { monotonic } = this.parts
+    this.#timed = monotonic !== undefined && this.live && ++this.#untimed >= SAMPLE
+    if (!this.#timed || monotonic === undefined) return 0
+    this.#untimed = 0
+    this.#inStages = 0
+    return monotonic()
+  }
+
+  #stopTiming(since: number): void {
+    this.#timed = false
+    observe(this.latencies.decode, (this.parts.monotonic?.() ?? 0) - since - this.#inStages)
+  }
+
+  #timedStages(reading: Reading, monotonic: () => number): void {
+    const start = monotonic()
+    this.windows.add(reading, this.entry)
+    const counted = monotonic()
+    for (const watcher of this.parts.watchers) watcher.reading?.(reading, this.entry, this.live)
+    const end = monotonic()
+    observe(this.latencies.window, counted - start)
+    observe(this.latencies.rules, end - counted)
+    this.#inStages += end - start
   }
 
   /** The message that was processed last had a mark. */
@@ -365,8 +405,11 @@ export class Pipeline {
     rememberReading(reading)
     const { watchers, output } = this.parts
     const emitted = this.#emitted
-    this.windows.add(reading, this.entry)
-    for (let i = 0; i < watchers.length; i++) watchers[i]?.reading?.(reading, this.entry, this.live)
+    if (this.#timed && this.parts.monotonic) this.#timedStages(reading, this.parts.monotonic)
+    else {
+      this.windows.add(reading, this.entry)
+      for (let i = 0; i < watchers.length; i++) watchers[i]?.reading?.(reading, this.entry, this.live)
+    }
     if (this.unjournaled !== undefined && this.#emitted !== emitted) this.unjournaled.push(shownBy(reading))
     if (output.wants('reading')) output.append('reading', this.entry, this.#readingRecord(reading))
     if (this.live) this.parts.onlooker.reading(reading)

@@ -121,7 +121,7 @@ export async function buildStages({ storage, running, clock, log }: StageParts):
 
 /** The newest checkpoint and the journal after it, processed as they were when they came. */
 export async function recoverFlow(parts: StageParts, stages: Stages, output: RecordOutput): Promise<Recovered> {
-  const { storage, running, log } = parts
+  const { storage, running, clock, log } = parts
   const { live, devices, deadLetters, rules, commands, receipts } = stages
   const watchers = [rules, commands.stage, receipts]
   const recovered = await recover({
@@ -133,6 +133,7 @@ export async function recoverFlow(parts: StageParts, stages: Stages, output: Rec
       shapes: createShapes(),
       deadLetters,
       output,
+      monotonic: () => clock.monotonic(),
       watchers: storage.history ? [storage.history, ...watchers] : watchers,
       onlooker: createOnlooker(
         live,

@@ -53,7 +53,7 @@ const STAGES: readonly Column<StageStatus>[] = [
   { head: 'OUT', cell: (s) => count(s.out), right: true },
   { head: 'IN/S', cell: (s) => rate(s.inRate), right: true },
   { head: 'OUT/S', cell: (s) => rate(s.outRate), right: true },
-  { head: 'BYTES', cell: (s) => bytes(s.bytes), right: true },
+  { head: 'BYTES', cell: (s) => (s.bytes === undefined ? '' : bytes(s.bytes)), right: true },
   { head: 'WAITING', cell: (s) => (s.queue === undefined ? undefined : count(s.queue)), right: true },
   { head: 'LAG', cell: (s) => (s.lagMs === undefined ? undefined : duration(s.lagMs)), right: true },
   { head: 'ERRORS', cell: (s) => reasons(s.errors) },

@@ -155,7 +155,7 @@ function totalsOf(gateway: Gateway, upstream: DemoUpstream, fleet: Fleet, second
     seconds,
     devices: fleet.devices,
     readings: sum('decode', (one) => one.out),
-    bytesIn: sum('ingest', (one) => one.bytes),
+    bytesIn: sum('ingest', (one) => one.bytes ?? 0),
     dead: dead.reduce((total, count) => total + count, 0),
     windows: sum('window', (one) => one.out),
     waiting: sum('outbox', (one) => one.queue ?? 0),

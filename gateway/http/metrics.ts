@@ -17,7 +17,8 @@ export interface StageNumbers {
   readonly instance?: string
   readonly in: number
   readonly out: number
-  readonly bytes: number
+  /** That went through it; absent where it is not counted. */
+  readonly bytes?: number
   /** By reason. */
   readonly errors: Readonly<Record<string, number>>
   /** What waits in this stage now. */
@@ -78,7 +79,7 @@ function stageFamilies(stages: readonly StageNumbers[]): Family[] {
   return [
     counter(
       'stage_in_total',
-      'What came into the stage.',
+      'What came into the stage: messages, readings, results or records, as the stage takes them.',
       values((s) => s.in),
     ),
     counter(
@@ -88,7 +89,7 @@ function stageFamilies(stages: readonly StageNumbers[]): Family[] {
     ),
     counter(
       'stage_bytes_total',
-      'Bytes that went through the stage.',
+      'Bytes that went through the stage, of stages that count them.',
       values((s) => s.bytes),
     ),
     counter('stage_errors_total', 'Failures by reason.', errors),
@@ -148,7 +149,8 @@ function addFamily(prom: Prom, registry: Registry, family: Family): void {
 /** prom-client's histogram only takes single observations; ours is counted already, so its reading side is replaced. */
 function addLatencies(prom: Prom, registry: Registry, stages: readonly StageNumbers[]): void {
   const name = `${PREFIX}stage_latency_seconds`
-  const help = 'Time spent in the stage.'
+  const help =
+    'Time in the stage; decode, window and rules time one message in 64, the journal the first entry of each commit.'
   const measured = stages.filter((stage) => stage.latency !== undefined)
   if (measured.length === 0) return
   const values = measured.flatMap((stage) => buckets(name, labelsOf(stage), stage.latency as Latency))

@@ -108,7 +108,7 @@ function statusOf(stage: StageNumbers, one: Watched | undefined, at: number): St
     out: stage.out,
     inRate: rate(one, at, stage.in, (beat) => beat.in),
     outRate: rate(one, at, stage.out, (beat) => beat.out),
-    bytes: stage.bytes,
+    ...(stage.bytes === undefined ? {} : { bytes: stage.bytes }),
     errors: { ...stage.errors },
     ...(stage.queue === undefined ? {} : { queue: stage.queue }),
     ...(stage.lag === undefined ? {} : { lagMs: stage.lag }),

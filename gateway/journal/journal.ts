@@ -7,6 +7,7 @@
  * for a commit too; many results ask once.
  */
 import type { Clock } from '../clock.ts'
+import { createLatency, type Latency, observe } from '../http/latency.ts'
 import type { Batch, Log } from '../log/log.ts'
 import { decodeEntry, type Entry } from './entry.ts'
 
@@ -22,6 +23,10 @@ export interface Journal {
   readonly written: number
   /** Where a reserved entry is written. */
   readonly buffer: Buffer
+  /** From an entry's arrival to its being on disk, the first one of each commit. */
+  readonly latency: Latency
+  /** Age of the oldest entry that is not on disk, ms; undefined when all is. */
+  readonly lag: number | undefined
   /** Half of the buffer is free. */
   readonly roomy: boolean
   /** Room for one entry in `buffer`: its offset, or -1 when there is none. Its number is `last` afterwards. */
@@ -59,8 +64,24 @@ export function createJournal(log: Log, clock: Clock): Journal {
       void log.flush()
     })
   }
+  const latency = createLatency()
+  /** The oldest entry that is timed: those that come before it is durable are not. */
+  let timed: { readonly entry: number; readonly since: number } | undefined
+  log.onDurable((durable) => {
+    if (timed === undefined || durable < timed.entry) return
+    observe(latency, clock.monotonic() - timed.since)
+    timed = undefined
+  })
+  const timing = (offset: number) => {
+    if (offset >= 0) timed ??= { entry: log.next - 1, since: clock.monotonic() }
+    return offset
+  }
   return {
     log,
+    latency,
+    get lag() {
+      return timed === undefined ? undefined : clock.monotonic() - timed.since
+    },
     get last() {
       return log.next - 1
     },
@@ -76,7 +97,7 @@ export function createJournal(log: Log, clock: Clock): Journal {
     get roomy() {
       return log.roomy
     },
-    reserve: (length, lazy) => log.reserve(length, lazy),
+    reserve: (length, lazy) => timing(log.reserve(length, lazy)),
     append: (bytes) => log.append(bytes),
     commitWithin,
     flush: () => log.flush(),

@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test'
 import { z } from 'zod'
 import { systemClock } from '../../gateway/clock.ts'
 import { createApp } from '../../gateway/http/app.ts'
+import { exposition } from '../../gateway/http/metrics.ts'
 import { openapi } from '../../gateway/http/openapi.ts'
 import type { App } from '../../gateway/http/parts.ts'
 import { createPulse } from '../../gateway/http/pulse.ts'
@@ -139,6 +140,21 @@ describe('the document', () => {
       // zod leaves out what is not in the schema.
       assert.deepEqual(parsed.data, json, said)
     }
+  })
+
+  test('metrics keep to the conventions of Prometheus, and every stage is timed', async () => {
+    const text = await exposition(site.gateway.api.numbers(), { gateway: 'g', version: 'v' })
+    const helps = new Map([...text.matchAll(/^# HELP (\S+) (.*)$/gm)].map(([, name, help]) => [name, help]))
+    for (const [, name = '', type] of text.matchAll(/^# TYPE (\S+) (\S+)$/gm)) {
+      assert.match(name, /^sluice_[a-z0-9_]+$/)
+      assert.equal(name.endsWith('_total'), type === 'counter', `${name} is a ${type}`)
+      assert.doesNotMatch(name, /_(ms|millis|kb|mb|percent)(_|$)/)
+      assert.match(helps.get(name) ?? '', /^\S.*\.$/, `the help of ${name} is a sentence`)
+    }
+    for (const stage of ['decode', 'journal', 'window', 'rules', 'outbox', 'upstream'])
+      assert.match(text, new RegExp(`sluice_stage_latency_seconds_count\\{stage="${stage}"`), `${stage} is timed`)
+    assert.match(text, /sluice_upstream_connected\{upstream="cloud"\} 0/)
+    assert.match(text, /sluice_outbox_waiting_records\{upstream="cloud",class="event"\} \d/)
   })
 
   test('every route with a documented answer was asked', () => {

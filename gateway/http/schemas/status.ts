@@ -25,7 +25,7 @@ export const stage = z
     out: count,
     inRate: z.number().describe('per second, over the last ten seconds'),
     outRate: z.number().describe('per second, over the last ten seconds'),
-    bytes: count,
+    bytes: count.optional(),
     errors: z.record(z.string(), z.number()).describe('by reason'),
     queue: z.number().optional().describe('what waits in this stage'),
     lagMs: z.number().optional().describe('age of the oldest that waits'),
