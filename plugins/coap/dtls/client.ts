@@ -1,80 +1,23 @@
 /**
  * A DTLS 1.2 client for pre-shared keys, as a datagram transport over another: the other side of `server.ts`. A session
- * is made on request and then is a peer like any other.
- *
- *   greeting   ClientHello ─▶, ◀─ HelloVerifyRequest, ClientHello with cookie ─▶, ◀─ ServerHello … ServerHelloDone
- *   finishing  ClientKeyExchange, ChangeCipherSpec, Finished ─▶, ◀─ ChangeCipherSpec, Finished
+ * is made on request and then is a peer like any other. How it is made is in `client-handshake.ts`.
  *
  * It offers an empty Connection ID: it sends with the server's, and needs none in what it receives.
  */
-import { randomBytes, timingSafeEqual } from 'node:crypto'
-import { NotConnectedError } from '../../../gateway/errors.ts'
-import type { Clock, Timer } from '../../../gateway/plugin.ts'
+import type { Clock } from '../../../gateway/plugin.ts'
 import type { DatagramReceiver, DatagramTransport, Peer } from '../transport.ts'
-import {
-  CLOSE_NOTIFY,
-  Connection,
-  createSecrets,
-  FATAL,
-  type FlightPart,
-  NO_RENEGOTIATION,
-  WARNING,
-} from './connection.ts'
-import {
-  CLIENT_HELLO,
-  CLIENT_KEY_EXCHANGE,
-  createReassembly,
-  FINISHED,
-  type HandshakeMessage,
-  HELLO_REQUEST,
-  HELLO_VERIFY_REQUEST,
-  type Reassembly,
-  readFragment,
-  SERVER_HELLO,
-  SERVER_HELLO_DONE,
-  SERVER_KEY_EXCHANGE,
-  writeMessage,
-} from './handshake.ts'
-import {
-  CONNECTION_ID,
-  EXTENDED_MASTER_SECRET,
-  type Extension,
-  RANDOM,
-  RENEGOTIATION_INFO,
-  readConnectionId,
-  readHelloVerifyRequest,
-  readServerHello,
-  writeClientHello,
-  writeConnectionId,
-} from './hello.ts'
-import { extendedMasterSecret, masterSecret, transcriptHash, verifyData } from './key-schedule.ts'
-import {
-  ALERT,
-  APPLICATION_DATA,
-  CHANGE_CIPHER_SPEC,
-  DTLS_1_2,
-  type DtlsRecord,
-  HANDSHAKE,
-  readRecord,
-} from './record.ts'
-import { SUITES, type Suite } from './suite.ts'
+import { type Credentials, createClientHandshakes } from './client-handshake.ts'
+import { CLOSE_NOTIFY, Connection, createSecrets, FATAL, NO_RENEGOTIATION, WARNING } from './connection.ts'
+import { HELLO_REQUEST } from './handshake.ts'
+import { ALERT, APPLICATION_DATA, type DtlsRecord, HANDSHAKE, readRecord } from './record.ts'
+
+export type { Credentials } from './client-handshake.ts'
 
 export interface DtlsClientOptions {
   readonly clock: Clock
   readonly lower: DatagramTransport
   /** Starts the keys of its peers. */
   readonly name?: string
-}
-
-export interface Credentials {
-  readonly identity: string
-  readonly key: Buffer
-  /** Default: all of `suite.ts`, best first. */
-  readonly suites?: readonly number[]
-  /** Offer to send a Connection ID. Default true. */
-  readonly connectionId?: boolean
-  /** Offer the extended master secret. Default true. */
-  readonly extendedMasterSecret?: boolean
 }
 
 export interface DtlsClient extends DatagramTransport {
@@ -85,28 +28,8 @@ export interface DtlsClient extends DatagramTransport {
   connect(server: Peer, credentials: Credentials, signal?: AbortSignal): Promise<Peer>
 }
 
-const FIRST_RETRANSMIT = 1000
-const MAX_RETRANSMITS = 5
-
-interface Attempt {
-  readonly connection: Connection
-  readonly credentials: Credentials
-  readonly random: Buffer
-  readonly reassembly: Reassembly
-  transcript: Buffer[]
-  sequence: number
-  flight: FlightPart[]
-  serverRandom: Buffer
-  suite: Suite | undefined
-  extended: boolean
-  master: Buffer | undefined
-  retransmits: number
-  timer: Timer | undefined
-  readonly settle: (error?: NotConnectedError) => void
-}
-
 export function createDtlsClient({ clock, lower, name = 'dtls-client' }: DtlsClientOptions): DtlsClient {
-  const attempts = new Map<string, Attempt>()
+  const handshakes = createClientHandshakes(clock)
   const sessions = new Map<string, Connection>()
   const secrets = createSecrets()
   let receiver: DatagramReceiver | undefined
@@ -117,116 +40,19 @@ export function createDtlsClient({ clock, lower, name = 'dtls-client' }: DtlsCli
       const record = readRecord(data, at, 0)
       if (!record) return
       at = record.end
-      const attempt = attempts.get(from.key)
+      const attempt = handshakes.at(from.key)
       const session = sessions.get(from.key)
-      if (record.epoch === 0 && attempt) plain(attempt, record)
-      else if (record.epoch === 1 && attempt?.connection.hasKeys) finishing(attempt, record)
+      if (record.epoch === 0 && attempt) handshakes.plain(attempt, record)
+      else if (record.epoch === 1 && attempt?.connection.hasKeys) handshakes.finishing(attempt, record)
       else if (record.epoch === 1 && session) ofSession(session, record)
     }
   }
 
-  function plain(attempt: Attempt, record: DtlsRecord): void {
-    if (record.type === ALERT && record.fragment[0] === FATAL)
-      fail(attempt, `the server refused with alert ${record.fragment[1]}`)
-    if (record.type !== HANDSHAKE) return
-    for (let at = 0; at < record.fragment.length; ) {
-      const fragment = readFragment(record.fragment, at)
-      if (!fragment) return
-      at = fragment.end
-      attempt.reassembly.add(fragment)
-    }
-    for (let message = attempt.reassembly.next(); message; message = attempt.reassembly.next()) take(attempt, message)
-  }
-
-  function take(attempt: Attempt, message: HandshakeMessage): void {
-    if (message.type === HELLO_VERIFY_REQUEST) {
-      attempt.transcript = []
-      greet(attempt, readHelloVerifyRequest(message.body) ?? Buffer.alloc(0))
-      return
-    }
-    attempt.transcript.push(message.whole)
-    if (message.type === SERVER_HELLO) chosen(attempt, message.body)
-    else if (message.type === SERVER_HELLO_DONE) answer(attempt)
-    // The hint of a ServerKeyExchange helps a client with many identities; ours was given one.
-    else if (message.type !== SERVER_KEY_EXCHANGE) fail(attempt, `unexpected handshake message ${message.type}`)
-  }
-
-  function greet(attempt: Attempt, cookie: Buffer): void {
-    const { credentials, random } = attempt
-    const extensions: Extension[] = [[RENEGOTIATION_INFO, Buffer.from([0])]]
-    if (credentials.extendedMasterSecret ?? true) extensions.push([EXTENDED_MASTER_SECRET, Buffer.alloc(0)])
-    if (credentials.connectionId ?? true) extensions.push([CONNECTION_ID, writeConnectionId(Buffer.alloc(0))])
-    const suites = credentials.suites ?? SUITES.map((s) => s.id)
-    attempt.flight = []
-    say(attempt, CLIENT_HELLO, writeClientHello(random, cookie, suites, extensions))
-    attempt.connection.flight(attempt.flight)
-  }
-
-  function chosen(attempt: Attempt, body: Buffer): void {
-    const hello = readServerHello(body)
-    const offered = attempt.credentials.suites ?? SUITES.map((s) => s.id)
-    const suite = SUITES.find((s) => s.id === hello?.suite && offered.includes(s.id))
-    if (!hello || !suite || hello.version !== DTLS_1_2 || hello.compression !== 0) {
-      fail(attempt, 'the server chose what was not offered')
-      return
-    }
-    attempt.suite = suite
-    attempt.serverRandom = Buffer.from(hello.random)
-    attempt.extended = hello.extensions.has(EXTENDED_MASTER_SECRET)
-    const cid = hello.extensions.get(CONNECTION_ID)
-    if (cid) attempt.connection.theirCid = Buffer.from(readConnectionId(cid) ?? [])
-  }
-
-  function answer(attempt: Attempt): void {
-    const { connection, credentials, random, serverRandom, suite } = attempt
-    if (!suite) {
-      fail(attempt, 'ServerHelloDone before ServerHello')
-      return
-    }
-    attempt.flight = []
-    const identity = Buffer.from(credentials.identity)
-    const exchange = Buffer.alloc(2 + identity.length)
-    exchange.writeUInt16BE(identity.length)
-    exchange.set(identity, 2)
-    say(attempt, CLIENT_KEY_EXCHANGE, exchange)
-    const master = attempt.extended
-      ? extendedMasterSecret(credentials.key, transcriptHash(attempt.transcript))
-      : masterSecret(credentials.key, Buffer.concat([random, serverRandom]))
-    attempt.master = master
-    connection.protect(suite, master, Buffer.concat([serverRandom, random]), 'client')
-    attempt.flight.push({ epoch: 0, type: CHANGE_CIPHER_SPEC, body: Buffer.from([1]) })
-    say(attempt, FINISHED, verifyData(master, 'client finished', transcriptHash(attempt.transcript)), 1)
-    attempt.retransmits = 0
-    retransmitLater(attempt)
-    connection.flight(attempt.flight)
-  }
-
-  function say(attempt: Attempt, type: number, body: Buffer, epoch: 0 | 1 = 0): void {
-    const message = writeMessage(type, attempt.sequence++, body)
-    attempt.transcript.push(message)
-    attempt.flight.push({ epoch, type: HANDSHAKE, body: message })
-  }
-
-  function finishing(attempt: Attempt, record: DtlsRecord): void {
-    const { connection, master } = attempt
-    const opened = connection.unprotect(record)
-    if (typeof opened === 'string' || opened.type !== HANDSHAKE || !master) return
-    connection.seen(record)
-    const fragment = readFragment(opened.content, 0)
-    if (!fragment || !attempt.reassembly.add(fragment)) return
-    const message = attempt.reassembly.next()
-    if (message?.type !== FINISHED) return
-    const expected = verifyData(master, 'server finished', transcriptHash(attempt.transcript))
-    if (message.body.length !== expected.length || !timingSafeEqual(message.body, expected)) {
-      fail(attempt, 'Finished does not fit the handshake')
-      return
-    }
-    connection.state = 'open'
-    forget(attempt)
+  /** In place of a session there was. */
+  function opened(connection: Connection): void {
     const before = sessions.get(connection.lower.key)
     if (before) end(before)
     sessions.set(connection.lower.key, connection)
-    attempt.settle()
   }
 
   function ofSession(connection: Connection, record: DtlsRecord): void {
@@ -238,31 +64,6 @@ export function createDtlsClient({ clock, lower, name = 'dtls-client' }: DtlsCli
       connection.alert(WARNING, NO_RENEGOTIATION)
     else if (opened.type === ALERT && (opened.content[0] === FATAL || opened.content[1] === CLOSE_NOTIFY))
       end(connection)
-  }
-
-  function retransmitLater(attempt: Attempt): void {
-    attempt.timer?.cancel()
-    attempt.timer = clock.after(FIRST_RETRANSMIT * 2 ** attempt.retransmits, () => {
-      if (attempt.retransmits++ === MAX_RETRANSMITS) {
-        fail(attempt, 'no answer')
-        return
-      }
-      attempt.connection.flight(attempt.flight)
-      retransmitLater(attempt)
-    })
-  }
-
-  function forget(attempt: Attempt): void {
-    attempt.timer?.cancel()
-    const { key } = attempt.connection.lower
-    if (attempts.get(key) === attempt) attempts.delete(key)
-  }
-
-  function fail(attempt: Attempt, reason: string): void {
-    forget(attempt)
-    attempt.connection.close()
-    const { address, port } = attempt.connection
-    attempt.settle(new NotConnectedError('SLUICE_DTLS', `no DTLS session with ${address}:${port}: ${reason}`))
   }
 
   function end(connection: Connection): void {
@@ -287,38 +88,22 @@ export function createDtlsClient({ clock, lower, name = 'dtls-client' }: DtlsCli
       return new Promise((resolve, reject) => {
         const connection = new Connection(`${name}#${++born}`, transport, server, 0, secrets)
         connection.identity = credentials.identity
-        const aborted = () => fail(attempt, 'given up')
-        const attempt: Attempt = {
-          connection,
-          credentials,
-          random: randomBytes(RANDOM),
-          reassembly: createReassembly(0),
-          transcript: [],
-          sequence: 0,
-          flight: [],
-          serverRandom: Buffer.alloc(0),
-          suite: undefined,
-          extended: false,
-          master: undefined,
-          retransmits: 0,
-          timer: undefined,
-          settle(error) {
-            signal?.removeEventListener('abort', aborted)
-            if (error) reject(error)
-            else resolve(connection)
-          },
-        }
-        const before = attempts.get(server.key)
-        if (before) fail(before, 'another attempt was begun')
-        attempts.set(server.key, attempt)
+        const aborted = () => handshakes.fail(attempt, 'given up')
+        const attempt = handshakes.begin(connection, credentials, (error) => {
+          signal?.removeEventListener('abort', aborted)
+          if (error) {
+            reject(error)
+            return
+          }
+          opened(connection)
+          resolve(connection)
+        })
         signal?.addEventListener('abort', aborted, { once: true })
-        retransmitLater(attempt)
-        greet(attempt, Buffer.alloc(0))
         if (signal?.aborted) aborted()
       })
     },
     async close() {
-      for (const attempt of [...attempts.values()]) fail(attempt, 'closing')
+      handshakes.failAll('closing')
       for (const connection of [...sessions.values()]) {
         connection.alert(WARNING, CLOSE_NOTIFY)
         end(connection)

@@ -14,8 +14,6 @@ import {
   DECRYPT_ERROR,
   FATAL,
   type FlightPart,
-  HANDSHAKE_FAILURE,
-  PROTOCOL_VERSION,
   UNEXPECTED_MESSAGE,
 } from './connection.ts'
 import type { ConnectionIds } from './connection-ids.ts'
@@ -39,15 +37,15 @@ import {
   type Extension,
   RANDOM,
   RENEGOTIATION_INFO,
-  RENEGOTIATION_SCSV,
   readClientHello,
   readConnectionId,
   writeConnectionId,
   writeServerHello,
 } from './hello.ts'
 import { extendedMasterSecret, masterSecret, transcriptHash, verifyData } from './key-schedule.ts'
-import { CHANGE_CIPHER_SPEC, DTLS_1_2, type DtlsRecord, HANDSHAKE, TLS12_CID } from './record.ts'
-import { SUITES, type Suite } from './suite.ts'
+import { type Agreement, negotiate } from './negotiation.ts'
+import { CHANGE_CIPHER_SPEC, type DtlsRecord, HANDSHAKE, TLS12_CID } from './record.ts'
+import type { Suite } from './suite.ts'
 
 /** ms */
 const FIRST_RETRANSMIT = 1000
@@ -84,7 +82,7 @@ export interface HandshakeParts {
   keyOf(identity: string): Buffer | undefined
   count(event: string): void
   readonly refused: ((peer: Peer, identity: string | undefined, reason: string) => void) | undefined
-  completed(connection: Connection): void
+  completed(handshake: Handshake): void
   abandoned(handshake: Handshake): void
 }
 
@@ -160,36 +158,30 @@ export function createServerHandshakes(parts: HandshakeParts): ServerHandshakes 
       fail(handshake, DECODE_ERROR, 'malformed ClientHello')
       return
     }
-    // Later versions have smaller numbers.
-    if (hello.version > DTLS_1_2) {
-      fail(handshake, PROTOCOL_VERSION, 'the client has no DTLS 1.2')
+    const agreed = negotiate(hello)
+    if ('alert' in agreed) {
+      fail(handshake, agreed.alert, agreed.reason)
       return
     }
-    const suite = SUITES.find((s) => hello.suites.includes(s.id))
-    if (!suite || !hello.compressions.includes(0)) {
-      fail(handshake, HANDSHAKE_FAILURE, 'no cipher suite in common')
-      return
-    }
-    handshake.suite = suite
-    handshake.extended = hello.extensions.has(EXTENDED_MASTER_SECRET)
+    handshake.suite = agreed.suite
+    handshake.extended = agreed.extended
     handshake.transcript.push(message.whole)
-    const extensions = answers(handshake, hello)
-    send(handshake, SERVER_HELLO, writeServerHello(handshake.serverRandom, suite.id, extensions))
+    const extensions = answers(handshake, hello, agreed)
+    send(handshake, SERVER_HELLO, writeServerHello(handshake.serverRandom, agreed.suite.id, extensions))
     send(handshake, SERVER_HELLO_DONE, Buffer.alloc(0))
     handshake.stage = 'key'
     handshake.connection.flight(handshake.flight)
   }
 
-  function answers(handshake: Handshake, hello: ClientHello): Extension[] {
+  function answers({ connection }: Handshake, hello: ClientHello, agreed: Agreement): Extension[] {
     const extensions: Extension[] = []
-    if (handshake.extended) extensions.push([EXTENDED_MASTER_SECRET, Buffer.alloc(0)])
-    if (hello.extensions.has(RENEGOTIATION_INFO) || hello.suites.includes(RENEGOTIATION_SCSV))
-      extensions.push([RENEGOTIATION_INFO, Buffer.from([0])])
+    if (agreed.extended) extensions.push([EXTENDED_MASTER_SECRET, Buffer.alloc(0)])
+    if (agreed.renegotiationInfo) extensions.push([RENEGOTIATION_INFO, Buffer.from([0])])
     const offered = parts.cids && hello.extensions.get(CONNECTION_ID)
     const theirs = offered && readConnectionId(offered)
     if (theirs && parts.cids) {
-      if (theirs.length > 0) handshake.connection.theirCid = Buffer.from(theirs)
-      extensions.push([CONNECTION_ID, writeConnectionId(parts.cids.assign(handshake.connection))])
+      if (theirs.length > 0) connection.theirCid = Buffer.from(theirs)
+      extensions.push([CONNECTION_ID, writeConnectionId(parts.cids.assign(connection))])
     }
     return extensions
   }
@@ -255,7 +247,7 @@ export function createServerHandshakes(parts: HandshakeParts): ServerHandshakes 
     connection.flight(lastFlight(connection))
     forget(handshake)
     connection.state = 'open'
-    parts.completed(connection)
+    parts.completed(handshake)
   }
 
   function send(handshake: Handshake, type: number, body: Buffer): void {

@@ -19,6 +19,7 @@
  */
 import type { Clock } from '../../../gateway/plugin.ts'
 import type { DatagramReceiver, DatagramTransport, Peer } from '../transport.ts'
+import { createAssociations } from './associations.ts'
 import { CLOSE_NOTIFY, Connection, createSecrets, FATAL, NO_RENEGOTIATION, WARNING } from './connection.ts'
 import { CID_LENGTH, createConnectionIds } from './connection-ids.ts'
 import { createCookies } from './cookie.ts'
@@ -60,17 +61,11 @@ export interface DtlsServer extends DatagramTransport {
   endSessions(stillHolds: (identity: string) => boolean): void
 }
 
-/** What is known of an address: a session, a handshake that may replace it, or both. */
-interface Association {
-  session: Connection | undefined
-  handshake: Handshake | undefined
-}
-
 export function createDtlsServer(options: DtlsServerOptions): DtlsServer {
   const { clock, lower, name = 'dtls', maxSessions = 10_000, maxHandshakes = 1000, connectionId = true } = options
   const count = options.count ?? (() => {})
   const cookies = createCookies(clock)
-  const associations = new Map<string, Association>()
+  const associations = createAssociations()
   /** Least recently heard of first. */
   const sessions = new Map<string, Connection>()
   const cids = createConnectionIds()
@@ -118,13 +113,13 @@ export function createDtlsServer(options: DtlsServerOptions): DtlsServer {
       }
     } else if (record.type === ALERT && record.fragment[0] === FATAL) {
       // Not authentic, but before keys nothing is: at worst a handshake starts over.
-      const handshake = associations.get(from.key)?.handshake
+      const handshake = associations.handshake(from.key)
       if (handshake) handshakes.abandon(handshake)
     }
   }
 
   function plainFragment(fragment: Fragment, record: DtlsRecord, from: Peer): void {
-    const handshake = associations.get(from.key)?.handshake
+    const handshake = associations.handshake(from.key)
     if (fragment.type === CLIENT_HELLO) hello(fragment, record, from, handshake)
     else if (handshake) handshakes.take(handshake, fragment)
     else count('dtls_dropped')
@@ -151,32 +146,26 @@ export function createDtlsServer(options: DtlsServerOptions): DtlsServer {
   // What becomes of handshakes.
 
   function begin(fragment: Fragment, record: DtlsRecord, from: Peer, start: HelloStart): void {
-    const before = associations.get(from.key)?.handshake
+    const before = associations.handshake(from.key)
     if (before) handshakes.abandon(before)
-    const association = associations.get(from.key) ?? { session: undefined, handshake: undefined }
-    associations.set(from.key, association)
     // Our first record has the number of the one it answers (RFC 6347 §4.2.1).
     const connection = new Connection(`${name}#${++born}`, transport, from, record.sequence, secrets)
     const handshake = handshakes.begin(connection, fragment, start.random)
-    association.handshake = handshake
+    associations.putHandshake(from.key, handshake)
     handshakes.take(handshake, fragment)
   }
 
   function abandoned(handshake: Handshake): void {
-    const { key } = handshake.connection.lower
-    const association = associations.get(key)
-    if (association?.handshake !== handshake) return
-    association.handshake = undefined
-    if (!association.session) associations.delete(key)
+    associations.dropHandshake(handshake.connection.lower.key, handshake)
   }
 
-  function completed(connection: Connection): void {
-    const association = associations.get(connection.lower.key) ?? { session: undefined, handshake: undefined }
-    association.handshake = undefined
-    const before = association.session
+  function completed(handshake: Handshake): void {
+    const { connection } = handshake
+    const { key } = connection.lower
+    const before = associations.session(key)
     if (before) end(before)
-    association.session = connection
-    associations.set(connection.lower.key, association)
+    associations.putSession(key, connection)
+    associations.dropHandshake(key, handshake)
     sessions.set(connection.key, connection)
     count('dtls_sessions')
     for (const oldest of sessions.values()) {
@@ -196,12 +185,9 @@ export function createDtlsServer(options: DtlsServerOptions): DtlsServer {
   }
 
   function protectedRecord(record: DtlsRecord, from: Peer): void {
-    const association = associations.get(from.key)
-    if (!association) {
-      count('dtls_dropped')
-      return
-    }
-    const { handshake, session } = association
+    const session = associations.session(from.key)
+    const handshake = associations.handshake(from.key)
+    if (!session && !handshake) count('dtls_dropped')
     // With an agreed Connection ID a record must carry it (RFC 9146 §3).
     const forSession = session && session.ownCid === undefined
     if (forSession && ofSession(session, record, from)) return
@@ -229,16 +215,10 @@ export function createDtlsServer(options: DtlsServerOptions): DtlsServer {
 
   /** Only records with a Connection ID come here from another address than before. */
   function move(connection: Connection, to: Peer): void {
-    const before = associations.get(connection.lower.key)
-    if (before?.session === connection) {
-      before.session = undefined
-      if (!before.handshake) associations.delete(connection.lower.key)
-    }
+    associations.dropSession(connection.lower.key, connection)
     connection.lower = to
     // Never in the place of another session: its peer is the one who proved this address.
-    const there = associations.get(to.key)
-    if (!there) associations.set(to.key, { session: connection, handshake: undefined })
-    else there.session ??= connection
+    if (!associations.session(to.key)) associations.putSession(to.key, connection)
     count('dtls_moves')
     receiver?.moved(connection)
   }
@@ -266,11 +246,7 @@ export function createDtlsServer(options: DtlsServerOptions): DtlsServer {
     connection.close()
     sessions.delete(connection.key)
     cids.release(connection)
-    const association = associations.get(connection.lower.key)
-    if (association?.session === connection) {
-      association.session = undefined
-      if (!association.handshake) associations.delete(connection.lower.key)
-    }
+    associations.dropSession(connection.lower.key, connection)
     receiver?.gone(connection)
   }
 
