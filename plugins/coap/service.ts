@@ -55,6 +55,7 @@ interface Listeners {
 }
 
 const GAUGES_EVERY = 5000
+const COMPLAIN_EVERY = 10_000
 
 export function createCoapService(config: CoapConfig, context: PluginContext, extension: Extension = {}): CoapService {
   const { clock, log, metrics } = context
@@ -64,6 +65,9 @@ export function createCoapService(config: CoapConfig, context: PluginContext, ex
   let keys: Keys | undefined
   let outbound: Outbound | undefined
   let ports: Record<string, number> = {}
+  /** Handshakes that failed and were not told of. */
+  let failures = 0
+  let quietUntil = 0
   const grantOf = (identity: string): Grant | undefined => keys?.grantOf(identity)
   const rights = createRights(grantOf)
   const commands = createCommands({ devices: config.devices, rights, client: () => outbound?.client, peerOf })
@@ -88,6 +92,16 @@ export function createCoapService(config: CoapConfig, context: PluginContext, ex
     }
   }
 
+  /** Anybody can fail at it as often as they like: the log says so now and then. */
+  function complain(handshake: object): void {
+    const now = clock.monotonic()
+    failures++
+    if (now < quietUntil) return
+    log.info({ ...handshake, failures }, 'a DTLS handshake failed')
+    quietUntil = now + COMPLAIN_EVERY
+    failures = 0
+  }
+
   function secured(lower: DatagramTransport, name: string): DtlsServer {
     const server = createDtlsServer({
       clock,
@@ -97,8 +111,7 @@ export function createCoapService(config: CoapConfig, context: PluginContext, ex
       maxSessions: config.dtls?.sessions ?? 1,
       connectionId: config.dtls?.connectionId ?? true,
       count,
-      refused: ({ address, port }, identity, reason) =>
-        log.info({ address, port, identity, reason }, 'a DTLS handshake failed'),
+      refused: ({ address, port }, identity, reason) => complain({ address, port, identity, reason }),
     })
     keys?.onChange((stillHolds) => server.endSessions(stillHolds))
     return server

@@ -19,8 +19,8 @@ export const FINISHED = 20
 const HEADER = 12
 /** Largest message taken, bytes: hellos and keys of this kind are far smaller. */
 const MAX_LENGTH = 4096
-/** How far ahead of the expected message fragments are kept. */
-const MAX_AHEAD = 4
+/** How far ahead of the expected message fragments are kept: a flight of a client has three. */
+const MAX_AHEAD = 2
 
 export interface Fragment {
   readonly type: number

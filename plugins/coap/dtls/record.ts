@@ -60,6 +60,12 @@ export function readRecord(data: Buffer, at: number, cidLength: number): DtlsRec
   }
 }
 
+/** With memory of its own: a record is a view of its datagram, which may be a thousand times as large. */
+export function copyRecord(record: DtlsRecord): DtlsRecord {
+  const { cid, header, fragment } = record
+  return { ...record, cid: Buffer.from(cid), header: Buffer.from(header), fragment: Buffer.from(fragment) }
+}
+
 /** Writes everything before the fragment; returns where that starts. */
 export function writeHeader(
   into: Buffer,

@@ -44,7 +44,7 @@ import {
 } from './hello.ts'
 import { extendedMasterSecret, masterSecret, transcriptHash, verifyData } from './key-schedule.ts'
 import { type Agreement, negotiate } from './negotiation.ts'
-import { CHANGE_CIPHER_SPEC, type DtlsRecord, HANDSHAKE, TLS12_CID } from './record.ts'
+import { CHANGE_CIPHER_SPEC, copyRecord, type DtlsRecord, HANDSHAKE, TLS12_CID } from './record.ts'
 import type { Suite } from './suite.ts'
 
 /** ms */
@@ -53,6 +53,8 @@ const MAX_RETRANSMITS = 5
 const MAX_IDENTITY = 128
 /** Records of epoch 1 kept while the key exchange before them is still missing. */
 const MAX_EARLY = 4
+/** Bytes that are more than a protected Finished takes. */
+const FINISHED_RECORD = 128
 
 export interface Handshake {
   readonly connection: Connection
@@ -211,8 +213,8 @@ export function createServerHandshakes(parts: HandshakeParts): ServerHandshakes 
   function finishing(handshake: Handshake, record: DtlsRecord): void {
     const { connection } = handshake
     if (handshake.stage !== 'finished') {
-      // The views keep the datagram alive, which is nobody else's.
-      if (handshake.early.length < MAX_EARLY) handshake.early.push(record)
+      if (handshake.early.length < MAX_EARLY && record.fragment.length <= FINISHED_RECORD)
+        handshake.early.push(copyRecord(record))
       return
     }
     const opened = connection.unprotect(record)

@@ -129,7 +129,8 @@ export function createDtlsServer(options: DtlsServerOptions): DtlsServer {
     const start = fragment.offset === 0 ? readHelloStart(fragment.body) : undefined
     const same = known?.helloSequence === fragment.sequence && (!start || start.random.equals(known.clientRandom))
     if (known && same) {
-      if (!handshakes.take(known, fragment)) known.connection.flight(known.flight)
+      // Our flight again only for one who knows the random: not for a forged fragment of the hello's end.
+      if (!handshakes.take(known, fragment) && start) known.connection.flight(known.flight)
     } else if (!start) count('dtls_dropped')
     else if (cookies.valid(from.key, start.random, start.cookie)) begin(fragment, record, from, start)
     else verify(start, record, from)

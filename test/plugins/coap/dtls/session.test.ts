@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createDtlsClient } from '../../../../plugins/coap/dtls/client.ts'
-import { ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, TLS12_CID } from '../../../../plugins/coap/dtls/record.ts'
+import { ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, plainRecord, TLS12_CID } from '../../../../plugins/coap/dtls/record.ts'
 import { SUITES } from '../../../../plugins/coap/dtls/suite.ts'
 import type { Peer } from '../../../../plugins/coap/transport.ts'
 import { createRandom } from '../network.ts'
@@ -374,6 +374,37 @@ test('holds a bounded number of handshakes, and none for longer than a minute or
   await s.clock.advance(70_000)
   assert.equal(s.server.handshakes, 0)
 })
+
+test('repeats nothing to an address in whose name somebody else sends the end of a hello', async () => {
+  const s = setup()
+  // The client hears of the cookie, and of nothing after it.
+  s.network.fate = ({ from, data }) => (from === 'gateway' && data[13] !== 3 ? 0 : 1)
+  const { client, server } = s.client('device')
+  client.connect(server, credentials).catch(() => {})
+  await s.network.run()
+  assert.equal(s.server.handshakes, 1)
+  const hello = s.network.sent.findLast(({ from }) => from === 'device')?.data as Buffer
+  const length = hello.readUIntBE(14, 3)
+  const end = plainRecord(
+    HANDSHAKE,
+    0xfefd,
+    9,
+    Buffer.concat([hello.subarray(13, 19), uint24(length - 4), uint24(4), Buffer.alloc(4)]),
+  )
+  const before = s.network.sent.length
+  s.network.inject('device', 'gateway', end)
+  await s.network.run()
+  assert.equal(s.network.sent.length, before + 1)
+  s.network.inject('device', 'gateway', hello)
+  await s.network.run()
+  assert.equal(s.network.sent.length, before + 3, 'its own hello again is answered again')
+})
+
+function uint24(value: number): Buffer {
+  const bytes = Buffer.alloc(3)
+  bytes.writeUIntBE(value, 0, 3)
+  return bytes
+}
 
 test('ends the sessions of identities whose keys no longer hold', async () => {
   const s = setup()
