@@ -5,13 +5,10 @@
  *                4.02, 5.05              4.04, 4.05             2.31, 4.08, 4.13        │
  *   reply ◀─ fits the datagram, and what the peer may be sent (Block2, Echo) ◀─ Observe ◀┘
  *
- * To a peer whose address is not proved a large response goes in blocks small enough to be no amplification; when not
- * even 16 bytes would fit, it is asked to prove its address with Echo (4.01, RFC 9175 §2.4).
+ * How a response becomes a reply is in `reply.ts`, who observes what in `observation.ts`.
  */
 import type { Clock } from '../../gateway/plugin.ts'
-import { blockOption, blockSize, LARGEST_SZX, slice } from './block.ts'
-import { type BlockwiseLimits, createShelf, createUploads, DEFAULT_LIMITS } from './blockwise.ts'
-import { NO_OPTIONS, NOTHING, type Option, optionsLength } from './codec.ts'
+import { type BlockwiseLimits, createUploads, DEFAULT_LIMITS } from './blockwise.ts'
 import {
   BAD_OPTION,
   BAD_REQUEST,
@@ -25,7 +22,6 @@ import {
   PROXYING_NOT_SUPPORTED,
   REQUEST_ENTITY_INCOMPLETE,
   REQUEST_ENTITY_TOO_LARGE,
-  UNAUTHORIZED,
 } from './codes.ts'
 import { LINK_FORMAT } from './content-format.ts'
 import { createEcho } from './echo.ts'
@@ -35,9 +31,9 @@ import { filterLinks, formatLinks, type Link } from './link-format.ts'
 import { createLocating } from './locating.ts'
 import { createServerObservations } from './observation.ts'
 import type { Observation } from './observe.ts'
-import { BLOCK1, BLOCK2, CONTENT_FORMAT, ECHO, ETAG, MAX_AGE, OBSERVE, SIZE1, SIZE2, uintOption } from './options.ts'
+import { OBSERVE, SIZE1, uintOption } from './options.ts'
 import type { Parameters } from './parameters.ts'
-import { fingerprint } from './remembrance.ts'
+import { createReplies, transferKey } from './reply.ts'
 import { type Demands, demandsOf, queryOf, type Request, type Wishes, wishesOf } from './request.ts'
 import {
   createRouter,
@@ -75,20 +71,15 @@ export interface Server {
   close(): void
 }
 
-/** A response whose body is kept while the client fetches it block by block. */
-interface Download {
-  readonly length: number
-  readonly response: Response
-}
-
 export function createServer(options: ServerOptions): Server {
   const { clock } = options
   const limits: BlockwiseLimits = { ...DEFAULT_LIMITS, ...options.limits }
   const wellKnown: Resource = { path: '.well-known/core', get: discover }
   const locate = createLocating(createRouter([wellKnown, ...options.resources]))
   const uploads = createUploads(clock, limits)
-  const downloads = createShelf<Download>(clock, limits)
   const echo = createEcho(clock)
+  const replies = createReplies(clock, limits, echo)
+  const { finish } = replies
   const endpoint = createEndpoint({
     clock,
     onRequest: handle,
@@ -102,7 +93,7 @@ export function createServer(options: ServerOptions): Server {
   const observations = createServerObservations({
     endpoint,
     limit: options.maxObservers ?? 10_000,
-    shape: (response, extra) => shaped(undefined, response, undefined, extra, Number.POSITIVE_INFINITY, 8),
+    shape: replies.notification,
   })
 
   function discover(request: Request, respond: (response: Response) => void): void {
@@ -128,9 +119,21 @@ export function createServer(options: ServerOptions): Server {
       finish(exchange, wishes, { code: match ? METHOD_NOT_ALLOWED : NOT_FOUND })
       return
     }
-    if (demands.block2 && demands.block2.num > 0 && continueDownload(exchange, wishes)) return
+    const further = furtherBlock(exchange, demands)
+    if (further) {
+      finish(exchange, wishes, further)
+      return
+    }
     const payload = demands.block1 ? gather(exchange, demands, wishes) : message.payload
     if (payload) serve(exchange, demands, wishes, match, handler, path, payload)
+  }
+
+  /** The response of which another block is asked for. Undefined: the handler is asked, also again for a GET that is not kept. */
+  function furtherBlock(exchange: Exchange, { block2 }: Demands): Response | undefined {
+    if (!block2 || block2.num === 0) return undefined
+    const kept = replies.kept(exchange)
+    if (kept || exchange.message.code === GET) return kept
+    return { code: REQUEST_ENTITY_INCOMPLETE }
   }
 
   function serve(
@@ -224,72 +227,6 @@ export function createServer(options: ServerOptions): Server {
     })
   }
 
-  /** Serves a further block of a response that was kept. False when there is none: the handler is asked again. */
-  function continueDownload(exchange: Exchange, wishes: Wishes): boolean {
-    const kept = downloads.get(transferKey(exchange))
-    if (kept) {
-      finish(exchange, wishes, kept.response)
-      return true
-    }
-    if (exchange.message.code === GET) return false
-    finish(exchange, wishes, { code: REQUEST_ENTITY_INCOMPLETE })
-    return true
-  }
-
-  function finish(
-    exchange: Exchange,
-    wishes: Wishes,
-    response: Response,
-    extra: readonly Option[] = NO_OPTIONS,
-    undelivered?: () => void,
-  ): void {
-    if (wishes.noResponse & (1 << ((response.code >> 5) - 1))) {
-      exchange.ignore()
-      return
-    }
-    const room = exchange.room()
-    const { tokenLength } = exchange
-    const reply = shaped(exchange, response, wishes, extra, room, tokenLength)
-    if (4 + tokenLength + optionsLength(reply.options) + reply.payload.length + 1 <= room)
-      exchange.respond(reply.code, reply.options, reply.payload, undelivered)
-    else if (isSuccess(response.code)) {
-      const proof: Option[] = [{ number: ECHO, value: echo.make(exchange.peer) }]
-      exchange.respond(UNAUTHORIZED, 4 + tokenLength + optionsLength(proof) <= room ? proof : [])
-    } else exchange.respond(response.code)
-  }
-
-  /** A response cut to one block when it does not fit whole; the rest is kept for the exchange's peer. */
-  function shaped(
-    exchange: Exchange | undefined,
-    response: Response,
-    wishes: Wishes | undefined,
-    extra: readonly Option[],
-    room: number,
-    tokenLength: number,
-  ): { code: number; options: readonly Option[]; payload: Uint8Array } {
-    const { code, payload = NOTHING } = response
-    const list: Option[] = [...extra, ...(response.options ?? NO_OPTIONS)]
-    if (response.contentFormat !== undefined) list.push(uintOption(CONTENT_FORMAT, response.contentFormat))
-    if (response.maxAge !== undefined) list.push(uintOption(MAX_AGE, response.maxAge))
-    const block1 = wishes?.block1
-    if (block1) list.push(blockOption(BLOCK1, { ...block1, more: code === CONTINUE }))
-    const asked = wishes?.block2
-    let szx = Math.min(asked?.szx ?? LARGEST_SZX, LARGEST_SZX)
-    const head = 4 + tokenLength + optionsLength(list) + 1
-    const whole = payload.length <= blockSize(szx) && !asked?.num && head + payload.length <= room
-    if (whole || payload.length === 0) return { code, options: list, payload }
-    // Block2 and ETag take up to nine bytes more.
-    while (szx > 0 && head + 9 + blockSize(szx) > room) szx--
-    const num = asked ? (asked.num * blockSize(asked.szx)) / blockSize(szx) : 0
-    const { part, more } = slice(payload, num, szx)
-    if (part.length === 0) return { code: BAD_REQUEST, options: [], payload: NOTHING }
-    const etag = Buffer.alloc(4)
-    etag.writeInt32BE(fingerprint(payload))
-    list.push({ number: ETAG, value: etag }, blockOption(BLOCK2, { num, more, szx }))
-    if (more && exchange) downloads.put(transferKey(exchange), { length: payload.length, response })
-    return { code, options: list, payload: part }
-  }
-
   return {
     endpoint,
     changed: (path) => observations.changed(path),
@@ -297,12 +234,12 @@ export function createServer(options: ServerOptions): Server {
       return observations.size
     },
     get transferBytes() {
-      return uploads.bytes + downloads.bytes
+      return uploads.bytes + replies.bytes
     },
     close() {
       observations.clear()
       uploads.clear()
-      downloads.clear()
+      replies.clear()
       endpoint.close()
     },
   }
@@ -311,17 +248,4 @@ export function createServer(options: ServerOptions): Server {
 /** A response with a text for whoever reads the exchange (RFC 7252 §5.5.2). */
 export function diagnostic(code: number, text: string): Response {
   return { code, payload: Buffer.from(text) }
-}
-
-const NOT_IN_KEY = new Set([BLOCK1, BLOCK2, SIZE1, SIZE2, OBSERVE, ECHO])
-
-/** Same peer and same cache key: everything but the block options, Size, Observe and Echo (RFC 7252 §5.4.6). */
-function transferKey(exchange: Exchange): string {
-  const { code, options } = exchange.message
-  let key = `${exchange.peer.key} ${code}`
-  for (const { number, value } of options) {
-    if (NOT_IN_KEY.has(number)) continue
-    key += ` ${number}=${value.toString('latin1')}`
-  }
-  return key
 }
