@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { systemClock } from '../../gateway/clock.ts'
 import { createClient } from '../../plugins/coap/client.ts'
 import { CHANGED, CREATED, POST } from '../../plugins/coap/codes.ts'
 import { texts } from '../../plugins/coap/options.ts'
@@ -84,6 +85,7 @@ interface CommandShown {
 
 async function command(state: string): Promise<CommandShown> {
   for (;;) {
+    await systemClock.sleep(20)
     const { commands } = await get<{ commands: readonly CommandShown[] }>('/api/commands')
     const found = commands.find((c) => c.state === state)
     if (found) return found
@@ -133,11 +135,18 @@ test('a rule on a thermometer’s window switches a lamp that sleeps, as soon as
   assert.equal(told.length, 1)
 
   // While it is awake, people reach it by the name of a command or by a path.
-  await lamp.post(location)
-  const on = await runCommand(['send', 'lamp-3', 'on', ...args])
+  const awake = async <T>(work: Promise<T>) => {
+    let over = false
+    const mark = () => {
+      over = true
+    }
+    work.then(mark, mark)
+    while (!over) await Promise.all([lamp.post(location), systemClock.sleep(100)])
+    return work
+  }
+  const on = await awake(runCommand(['send', 'lamp-3', 'on', ...args]))
   assert.equal(on.code, 0, on.err)
-  await lamp.post(location)
-  const write = await runCommand(['send', 'lamp-3', 'write', '{"path":"/3311/0/5850","value":true}', ...args])
+  const write = await awake(runCommand(['send', 'lamp-3', 'write', '{"path":"/3311/0/5850","value":true}', ...args]))
   assert.equal(write.code, 0, write.err)
   assert.equal(await until(() => (told.length === 3 ? 3 : undefined)), 3)
   const listed = await runCommand(['devices', ...args])
