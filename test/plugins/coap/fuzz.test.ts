@@ -1,6 +1,8 @@
 // Datagrams changed at random, always the same ones: 2,000 in `npm test`, as many as SLUICE_FUZZ says otherwise.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { blockOption } from '../../../plugins/coap/block.ts'
 import { CON, decode, encode, NON } from '../../../plugins/coap/codec.ts'
 import { CHANGED, CONTENT, GET, POST } from '../../../plugins/coap/codes.ts'
@@ -8,6 +10,7 @@ import { createDtlsClient } from '../../../plugins/coap/dtls/client.ts'
 import { createDtlsServer } from '../../../plugins/coap/dtls/server.ts'
 import { BLOCK1, BLOCK2, OBSERVE, uintOption, uriOptions } from '../../../plugins/coap/options.ts'
 import { createServer } from '../../../plugins/coap/server.ts'
+import type { DatagramReceiver, DatagramTransport } from '../../../plugins/coap/transport.ts'
 import { FakeClock } from '../../support/clock.ts'
 import { through } from './dtls/setup.ts'
 import { createNetwork, createRandom, type Network } from './network.ts'
@@ -163,4 +166,52 @@ async function recordFlights(): Promise<Buffer[]> {
   client.send(Buffer.from('hello'), await connecting)
   await network.run()
   return network.sent.filter((d) => d.from === 'device').map((d) => d.data)
+}
+
+test(`${3 * ROUNDS} changed datagrams of as many addresses leave no memory behind`, async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const random = createRandom(4242)
+  const clock = new FakeClock()
+  const limits = { maxPeers: 200, maxExchanges: 1000 }
+  const post = (_request: unknown, respond: (response: { code: number }) => void) => respond({ code: CHANGED })
+  const server = createServer({ clock, parameters: limits, resources: [{ path: 'telemetry/{device}', post }] })
+  const [plain, lower] = [hole(), hole()]
+  server.endpoint.attach(plain)
+  const dtls = createDtlsServer({ clock, lower, keyOf: () => KEY, maxHandshakes: 50, maxSessions: 50 })
+  server.endpoint.attach(dtls)
+  const seed = encode(CON, POST, 1, Buffer.from('token'), uriOptions('telemetry/dvc3001'), Buffer.from('{"a":1}'))
+  const flights = await recordFlights()
+  const feed = (from: number, to: number) => {
+    for (let i = from; i < to; i++) {
+      plain.hear(mutate(seed, random), `device-${i}`)
+      lower.hear(mutate(flights[i % flights.length] as Buffer, random), `device-${i}`)
+    }
+    collect()
+    const { heapUsed, arrayBuffers } = process.memoryUsage()
+    return heapUsed + arrayBuffers
+  }
+  const before = feed(0, ROUNDS)
+  const grown = feed(ROUNDS, 3 * ROUNDS) - before
+  assert.ok(grown < 2_000_000, `${grown} bytes more`)
+  server.close()
+  await dtls.close()
+})
+
+/** A transport whose replies go nowhere. */
+function hole() {
+  let receiver: DatagramReceiver | undefined
+  const transport: DatagramTransport = {
+    port: 0,
+    attach: (to) => {
+      receiver = to
+    },
+    send() {},
+    close: async () => {},
+  }
+  return {
+    ...transport,
+    hear: (data: Buffer, address: string) =>
+      receiver?.datagram(data, { key: address, address, port: 1, secure: false, identity: undefined, transport }),
+  }
 }
