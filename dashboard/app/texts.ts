@@ -134,7 +134,7 @@ export const texts = {
     options: 'Options, with commas',
   },
   control: {
-    hint: 'Devices show up here when commands are declared for them.',
+    hint: 'Say what a device can be told, on its page under Describe…, or under devices in the config.',
     noneTitle: 'Nothing to control yet',
     elsewhere: 'Other devices',
     viewer: 'You may look, not touch: sign in with the operator token to steer.',

@@ -1,7 +1,7 @@
 /** All devices. Only the rows in view exist, so that five thousand cost what fifty do. */
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { api } from '../app/api.ts'
-import { count } from '../app/format.ts'
+import { count, natural } from '../app/format.ts'
 import { changed, state, useNews } from '../app/live.ts'
 import { type DeviceRow, FEW, takeDevices } from '../app/store.ts'
 import { texts } from '../app/texts.ts'
@@ -17,29 +17,35 @@ const SPARE = 6
 /** ms */
 const FRESH = 1000
 
-const collator = new Intl.Collator(undefined, { numeric: true })
 const nameOf = (row: DeviceRow) => row.name ?? row.id
 
+/** What devices are ordered by. */
 const ORDERS = {
-  name: (a: DeviceRow, b: DeviceRow) => collator.compare(nameOf(a), nameOf(b)),
+  name: (row: DeviceRow) => natural(nameOf(row)),
   /** Those without a room last. */
-  room: (a: DeviceRow, b: DeviceRow) =>
-    collator.compare(a.room ?? '\uffff', b.room ?? '\uffff') || collator.compare(nameOf(a), nameOf(b)),
-  silent: (a: DeviceRow, b: DeviceRow) => a.received - b.received,
+  room: (row: DeviceRow) => natural(`${row.room ?? '\uffff'} ${nameOf(row)}`),
+  silent: (row: DeviceRow) => row.received,
 }
 type Order = keyof typeof ORDERS
 
 function useOrdered(filter: string, order: Order): readonly DeviceRow[] {
   const { devices, known } = useNews()
-  const kept = useRef<{ key: string; rows: DeviceRow[] }>({ key: '', rows: [] })
+  const kept = useRef<{ key: string; rows: readonly DeviceRow[] }>({ key: '', rows: [] })
   // By silence the order changes with time, but not with each reading.
   const key = `${known} ${filter} ${order} ${order === 'silent' ? Math.floor(Date.now() / 5000) : ''}`
   if (kept.current.key !== key) {
     const wanted = filter.toLowerCase()
     const rows = [...devices.values()].filter((row) => matches(row, wanted))
-    kept.current = { key, rows: rows.sort(ORDERS[order]) }
+    kept.current = { key, rows: sorted(rows, ORDERS[order]) }
   }
   return kept.current.rows
+}
+
+function sorted(rows: readonly DeviceRow[], by: (row: DeviceRow) => string | number): readonly DeviceRow[] {
+  return rows
+    .map((row) => ({ row, key: by(row) }))
+    .sort((a, b) => (a.key < b.key ? -1 : 1))
+    .map(({ row }) => row)
 }
 
 function matches({ id, name = '', room = '' }: DeviceRow, wanted: string): boolean {

@@ -1,5 +1,5 @@
 /** The latest result of each key, sortable, and one of them as a chart over time. */
-import { useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 import { api, type WindowPage } from '../app/api.ts'
 import { count, statistic } from '../app/format.ts'
 import { follow, pointsOf, type Range, useHistory } from '../app/history.ts'
@@ -31,7 +31,12 @@ export function Windows() {
   const [chosen, choose] = useState('')
   const [shown, show] = useState<string>()
   const lines = linesOf(data?.results ?? [], chosen)
-  const line = lines.find((one) => one.id === shown) ?? lines.find((one) => 'mean' in one.statistics)
+  const first = lines.find((one) => 'mean' in one.statistics)
+  const line = lines.find((one) => one.id === shown) ?? first
+  // The one that is shown stays, whichever is the newest.
+  useEffect(() => {
+    if (line && line.id !== shown) show(line.id)
+  }, [line?.id])
   return (
     <>
       <h1>{texts.pages.windows}</h1>
@@ -87,11 +92,9 @@ function linesOf(results: readonly WindowResult[], chosen: string): Line[] {
     const key = JSON.stringify([result.window, result.key])
     if (!newest.has(key) && (chosen === '' || result.window === chosen)) newest.set(key, result)
   }
-  const lines = [...newest].flatMap(([key, result]) =>
+  return [...newest].flatMap(([key, result]) =>
     Object.entries(result.fields).map(([field, statistics]) => ({ id: `${key} ${field}`, result, field, statistics })),
   )
-  const nameOf = ({ result, field }: Line) => `${keyText(result.key)} ${field}`
-  return lines.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))
 }
 
 interface ResultParts {

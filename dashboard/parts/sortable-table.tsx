@@ -1,5 +1,6 @@
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
+import { natural } from '../app/format.ts'
 
 export interface Column<T> {
   readonly head: string
@@ -19,7 +20,6 @@ interface SortableParts<T> {
 
 /** What scrolls must be reachable by the keyboard. */
 const REACHABLE = { tabIndex: 0 }
-const collator = new Intl.Collator(undefined, { numeric: true })
 
 export function SortableTable<T>({ label, rows, columns, id, most }: SortableParts<T>) {
   const [by, setBy] = useState<{ at: number; down: boolean }>({ at: 0, down: false })
@@ -63,16 +63,23 @@ export function SortableTable<T>({ label, rows, columns, id, most }: SortablePar
   )
 }
 
-/** Equal ones by their id, so that rows stay where they are. */
+/** Equal ones by their id, so that rows stay where they are. What is compared is worked out once per row. */
 function sort<T>(rows: readonly T[], by: Column<T>['sort'], down: boolean, id: (row: T) => string): readonly T[] {
   if (!by) return rows
   const way = down ? -1 : 1
-  return rows.toSorted((a, b) => way * compare(by(a), by(b)) || (id(a) < id(b) ? -1 : 1))
+  return rows
+    .map((row) => ({ row, key: keyOf(by(row)), id: id(row) }))
+    .sort((a, b) => way * compare(a.key, b.key) || (a.id < b.id ? -1 : 1))
+    .map(({ row }) => row)
+}
+
+function keyOf(value: string | number): string | number {
+  return typeof value === 'string' ? natural(value) : value
 }
 
 /** What is no number stands last. */
 function compare(a: string | number, b: string | number): number {
-  if (typeof a === 'string' || typeof b === 'string') return collator.compare(String(a), String(b))
+  if (typeof a === 'string' || typeof b === 'string') return a === b ? 0 : a < b ? -1 : 1
   if (Number.isNaN(a) || Number.isNaN(b)) return Number(Number.isNaN(a)) - Number(Number.isNaN(b))
   return a - b
 }
