@@ -179,10 +179,10 @@ export class History implements Watcher {
     this.#minutes.cut(entry)
   }
 
-  /** Resolves when all that was cut is on disk; the journal holds it. @throws BusyError the disk did not take it */
+  /** Resolves when what was cut up to `durable` is on disk; the journal holds it. @throws BusyError the disk did not take it */
   async flush(durable: number): Promise<void> {
     this.#minutes.write(durable)
-    if (await this.#minutes.flush()) return
+    if (await this.#minutes.flush(durable)) return
     throw new BusyError('SLUICE_CHECKPOINT_EARLY', 'the disk does not hold the history yet')
   }
 

@@ -101,10 +101,10 @@ export class Level {
     }
   }
 
-  /** Resolves with whether all that was cut is on disk. */
-  async flush(): Promise<boolean> {
+  /** Resolves with whether all that reaches at most to `limit` is on disk; more may be cut meanwhile. */
+  async flush(limit: number): Promise<boolean> {
     if (this.#waiting.length > 0) await this.log.flush()
-    return this.#waiting.every(({ number }) => number > 0 && number <= this.log.durable)
+    return this.#waiting.every(({ mark, number }) => mark > limit || (number > 0 && number <= this.log.durable))
   }
 
   /** Works through the log below, now and as it grows, until aborted. */

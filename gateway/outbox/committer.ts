@@ -67,7 +67,11 @@ export class Committer {
   flush(): Promise<void> {
     if (this.#writing) return this.#writing.then(() => this.flush())
     const [head] = this.#pending
-    if (!head || head.entry > this.#target) return Promise.resolve()
+    if (!head || head.entry > this.#target) {
+      // Released while others were written: there was nothing more to write.
+      this.covered = Math.max(this.covered, this.#markAfter(this.#target))
+      return Promise.resolve()
+    }
     this.#writing = this.#write().finally(() => {
       this.#writing = undefined
     })
