@@ -1,11 +1,14 @@
 /** One connection: greeting, handshake, traffic. */
 import type { Socket } from 'node:net'
 import type { Clock } from '../../gateway/plugin.ts'
+import { Assembly } from './assembly.ts'
 import { SEALED_MORE } from './curve.ts'
 import { ZmtpError } from './errors.ts'
 import { COMMAND, encodeFrame, FrameReader, frameLength, MORE, writeFrame } from './frame.ts'
 import { checkGreeting, decodeGreeting, encodeGreeting, GREETING_LENGTH } from './greeting.ts'
 import type { Mechanism, MechanismFactory } from './mechanism.ts'
+import { Pulse } from './pulse.ts'
+import { partnerOf, propertiesOf, type SocketType } from './socket-type.ts'
 import {
   dataOf,
   encodeError,
@@ -17,27 +20,11 @@ import {
   reasonIn,
 } from './wire-command.ts'
 
-/** Who may talk to whom (37/ZMTP, "The Socket-Type Property"). */
-const PARTNERS = {
-  PULL: ['PUSH'],
-  PUSH: ['PULL'],
-  SUB: ['PUB', 'XPUB'],
-  PUB: ['SUB', 'XSUB'],
-  ROUTER: ['DEALER', 'REQ', 'ROUTER'],
-  REP: ['REQ', 'DEALER'],
-} as const satisfies Readonly<Record<string, readonly string[]>>
-
-export type SocketType = keyof typeof PARTNERS
-
-/** Frames of one message; envelopes of REQ and DEALER count. */
-const MAX_PARTS = 16
 const MAX_IDENTITY = 255
 /** What we have written and the peer has not read, bytes: beyond it a peer that only makes us answer is cut off. */
 const MAX_ANSWERS = 256 * 1024
 /** Tells the PONG of a `sync` from that of a heartbeat. */
 const SYNC = Buffer.from('sync')
-/** A peer not heard of for so many heartbeats is gone. */
-const MISSED_HEARTBEATS = 3
 
 export interface PeerLimits {
   /** Longest message, bytes, all its frames together. */
@@ -80,26 +67,24 @@ export class Peer {
   readonly #mechanism: Mechanism
   readonly #reader: FrameReader
   readonly #pongs: (() => void)[] = []
+  readonly #message: Assembly
+  readonly #pulse: Pulse
   readonly #opened: number
   #state: State = 'greeting'
   #greeting = Buffer.alloc(0)
   #minor = 0
-  #parts: Buffer[] = []
-  #size = 0
   #blocked = false
-  #heard: number
-  #silentBeats = 0
-  #ttl = 0
 
   constructor(socket: Socket, options: PeerOptions) {
     const { type, mechanism, limits, clock } = options
     this.socket = socket
     this.remote = socket.remoteAddress === undefined ? 'ipc' : `${socket.remoteAddress}:${socket.remotePort}`
     this.#options = options
-    this.#mechanism = mechanism(encodeMetadata(properties(type)))
+    this.#mechanism = mechanism(encodeMetadata(propertiesOf(type)))
     this.#reader = new FrameReader(limits.message + SEALED_MORE)
     this.#opened = clock.monotonic()
-    this.#heard = this.#opened
+    this.#pulse = new Pulse(limits.heartbeat, this.#opened)
+    this.#message = new Assembly(limits.message)
     socket.setNoDelay(true)
     socket.setKeepAlive(true, limits.heartbeat)
     socket.on('data', (chunk) => this.#guarded(() => this.#data(chunk)))
@@ -130,12 +115,12 @@ export class Peer {
 
   /** Bytes that were read and found no room yet. */
   get held(): number {
-    return this.#blocked ? this.#size + this.#reader.left : 0
+    return this.#blocked ? this.#message.size + this.#reader.left : 0
   }
 
   /** Sends one message; nothing when the connection is over. */
   send(parts: readonly Uint8Array[]): void {
-    if (this.#state === 'traffic') this.socket.write(this.#message(parts))
+    if (this.#state === 'traffic') this.socket.write(this.#encoded(parts))
   }
 
   sendCommand(body: Buffer): void {
@@ -178,9 +163,10 @@ export class Peer {
     }
     // Whom we do not listen to may be silent.
     if (this.#state !== 'traffic' || this.#blocked) return
-    const silent = now - this.#heard
-    if (this.#ttl > 0 && silent > this.#ttl) this.close(new ZmtpError('silent', 'the peer fell silent'))
-    else if (this.modern) this.#beat(silent)
+    const pulse = this.#pulse
+    const health = pulse.look(now, this.modern)
+    if (health === 'gone') this.close(new ZmtpError('silent', 'the peer fell silent'))
+    else if (health === 'ask') this.sendCommand(encodePing(pulse.asked))
   }
 
   /** Lets the peer know that we go, and takes what it has sent until it hangs up; `closed` follows. */
@@ -197,20 +183,7 @@ export class Peer {
     this.#state = 'closed'
     this.socket.destroy()
     this.#options.handlers.closed(this, reason)
-    this.#parts = []
-  }
-
-  #beat(silent: number): void {
-    const { heartbeat } = this.#options.limits
-    if (silent < heartbeat) {
-      this.#silentBeats = 0
-      return
-    }
-    const beats = Math.floor(silent / heartbeat)
-    if (beats <= this.#silentBeats) return
-    this.#silentBeats = beats
-    if (beats >= MISSED_HEARTBEATS) this.close(new ZmtpError('silent', 'the peer fell silent'))
-    else this.sendCommand(encodePing(heartbeat * MISSED_HEARTBEATS))
+    this.#message.clear()
   }
 
   #guarded(work: () => void): void {
@@ -226,7 +199,7 @@ export class Peer {
   }
 
   #data(chunk: Buffer): void {
-    this.#heard = this.#options.clock.monotonic()
+    this.#pulse.heard(this.#options.clock.monotonic())
     if (this.#state === 'greeting') this.#greet(chunk)
     else {
       this.#reader.push(chunk)
@@ -276,12 +249,7 @@ export class Peer {
   }
 
   #know(metadata: Metadata): void {
-    const { type } = this.#options
-    const theirs = metadata.get('socket-type')?.toString('latin1') ?? ''
-    const partners: readonly string[] = PARTNERS[type]
-    if (!partners.includes(theirs))
-      throw new ZmtpError('socket_type', `a ${theirs.slice(0, 16) || 'socket without type'} cannot talk to a ${type}`)
-    this.socketType = theirs
+    this.socketType = partnerOf(this.#options.type, metadata)
     this.identity = Buffer.from(metadata.get('identity')?.subarray(0, MAX_IDENTITY) ?? '')
   }
 
@@ -300,29 +268,23 @@ export class Peer {
       this.#command(body)
       return true
     }
-    this.#size += body.length
-    this.#parts.push(body)
-    if (this.#parts.length > MAX_PARTS) throw new ZmtpError('too_large', `a message has more than ${MAX_PARTS} frames`)
-    if (this.#size > this.#options.limits.message)
-      throw new ZmtpError('too_large', `a message is longer than the ${this.#options.limits.message} bytes allowed`)
-    return (flags & MORE) !== 0 || this.#deliver()
+    return !this.#message.add(flags, body) || this.#deliver()
   }
 
   #deliver(): boolean {
-    if (!this.#options.handlers.message(this, this.#parts)) {
+    if (!this.#options.handlers.message(this, this.#message.parts)) {
       this.#blocked = true
       this.socket.pause()
       return false
     }
-    this.#parts = []
-    this.#size = 0
+    this.#message.clear()
     return true
   }
 
   #command(body: Buffer): void {
     if (isCommand(body, 'PING')) {
       const { pong, ttl } = pongFor(body)
-      this.#ttl = ttl
+      this.#pulse.ttl = ttl
       if (this.waiting > MAX_ANSWERS) throw new ZmtpError('flood', 'the peer asks and does not read the answers')
       this.sendCommand(pong)
     } else if (isCommand(body, 'PONG')) {
@@ -330,7 +292,7 @@ export class Peer {
     } else this.#options.handlers.command?.(this, body)
   }
 
-  #message(parts: readonly Uint8Array[]): Buffer {
+  #encoded(parts: readonly Uint8Array[]): Buffer {
     const { seal } = this.#mechanism
     if (seal) {
       const sealed = parts.map((part, i) => encodeFrame(0, seal(i < parts.length - 1 ? MORE : 0, part)))
@@ -344,9 +306,4 @@ export class Peer {
       at = writeFrame(bytes, at, i < parts.length - 1 ? MORE : 0, parts[i] as Uint8Array)
     return bytes
   }
-}
-
-function properties(type: SocketType): Record<string, string> {
-  // REQ, DEALER and ROUTER say who they are; we choose to be nobody.
-  return type === 'ROUTER' ? { 'Socket-Type': type, Identity: '' } : { 'Socket-Type': type }
 }

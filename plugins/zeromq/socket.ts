@@ -8,7 +8,8 @@ import { createDialer, type Dialer } from './dialer.ts'
 import { ZmtpError } from './errors.ts'
 import { type Doorkeeper, type Listener, listen } from './listener.ts'
 import { type MechanismFactory, nullMechanism } from './mechanism.ts'
-import { Peer, type PeerHandlers, type SocketType } from './peer.ts'
+import { Peer, type PeerHandlers } from './peer.ts'
+import type { SocketType } from './socket-type.ts'
 
 /** Longest handshake, whatever `timeout` says, ms. */
 const HANDSHAKE = 10_000

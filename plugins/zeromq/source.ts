@@ -6,8 +6,8 @@ import type { ZeromqConfig } from './config.ts'
 import { readCredentials } from './credentials.ts'
 import { createInlet, type Inlet } from './inlet.ts'
 import { createDoorkeeper } from './listener.ts'
-import type { SocketType } from './peer.ts'
 import { openSocket, type SocketOptions, type ZeromqSocket } from './socket.ts'
+import type { SocketType } from './socket-type.ts'
 import { subscribe } from './subscriptions.ts'
 
 /** How often peers are looked at, ms. */
