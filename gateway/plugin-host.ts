@@ -1,6 +1,6 @@
 /** Makes plugin instances of the config: gives each its context, and keeps its metrics. */
 import type { Clock } from './clock.ts'
-import { SluiceError } from './errors.ts'
+import { reasonOf, SluiceError } from './errors.ts'
 import type { Log } from './logging.ts'
 import type { Plugin, PluginMetrics, Roles } from './plugin.ts'
 import type { PluginStores } from './plugin-stores.ts'
@@ -23,7 +23,11 @@ export interface InstanceMetrics {
 }
 
 export interface PluginHost {
-  /** @throws SluiceError when there is no plugin of that name */
+  /**
+   * A plugin that cannot be made gets roles that fail, which is seen like any other failure of it.
+   *
+   * @throws SluiceError when there is no plugin of that name
+   */
   create(instance: string, plugin: string, options: unknown): Roles
   metrics(): readonly InstanceMetrics[]
 }
@@ -46,16 +50,30 @@ export function createPluginHost(parts: HostParts): PluginHost {
     create(instance, name, options) {
       const plugin = parts.plugins().find((candidate) => candidate.name === name)
       if (!plugin) throw new SluiceError('SLUICE_PLUGIN_UNKNOWN', `there is no plugin ${name}`)
-      return plugin.create(options, {
-        name: instance,
-        gateway: parts.gateway,
-        clock: parts.clock,
-        log: parts.log.child({ stage: 'plugin', instance }),
-        metrics: metricsOf(instance),
-        store: parts.stores.of(instance),
-        path: parts.resolve,
-      })
+      try {
+        return plugin.create(options, {
+          name: instance,
+          gateway: parts.gateway,
+          clock: parts.clock,
+          log: parts.log.child({ stage: 'plugin', instance }),
+          metrics: metricsOf(instance),
+          store: parts.stores.of(instance),
+          path: parts.resolve,
+        })
+      } catch (cause) {
+        const text = `plugin ${name} could not be made: ${reasonOf(cause)}`
+        return failing(plugin, new SluiceError('SLUICE_PLUGIN_FAILED', text, { cause }))
+      }
     },
     metrics: () => [...kept].map(([instance, own]) => ({ instance, ...own })),
+  }
+}
+
+function failing({ roles }: Plugin, error: Error): Roles {
+  const fail = () => Promise.reject(error)
+  return {
+    ...(roles.includes('sink') ? { sink: { connect: fail, write: fail, close: () => Promise.resolve() } } : {}),
+    // What only commands devices has its failure shown like that of a source.
+    ...(roles.some((role) => role !== 'sink') ? { source: { run: fail } } : {}),
   }
 }

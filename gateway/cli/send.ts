@@ -13,6 +13,7 @@ import { harmless, type Terminal } from './terminal.ts'
 interface Options extends CommonOptions {
   readonly id?: string
   readonly deadline?: string
+  readonly ifOffline?: string
   readonly wait: boolean
 }
 
@@ -28,6 +29,7 @@ export function sendCommand(context: CommandContext): Command {
     .argument('[json]', 'its arguments')
     .option('--id <id>', 'the same id twice is one command; default a new one')
     .option('--deadline <when>', 'a duration or an ISO time')
+    .option('--if-offline <what>', 'wait (default) or fail')
     .option('--no-wait', 'end as soon as it is accepted')
     .option('--json', 'print JSON lines')
     .action((device: string, name: string, json: string | undefined, options: Options) => {
@@ -37,6 +39,7 @@ export function sendCommand(context: CommandContext): Command {
         ...(json === undefined ? {} : { args: parseArguments(json) }),
         ...(options.id === undefined ? {} : { id: options.id }),
         ...(options.deadline === undefined ? {} : { deadline: options.deadline }),
+        ...(options.ifOffline === undefined ? {} : { ifOffline: options.ifOffline }),
       }
       return send(context, request, options)
     })

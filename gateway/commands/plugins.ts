@@ -1,4 +1,4 @@
-/** Commanders of plugins as ways to devices. */
+/** Commanders of plugins as ways to devices; one that throws is one that knows nothing. */
 import type { Commander } from '../plugin.ts'
 import type { Transport } from './transport.ts'
 
@@ -20,8 +20,12 @@ export function pluginTransport(name: string, commander: Commander): Transport {
       }
     },
     execute: (command, signal) => commander.execute(command, signal),
-    ...(commander.onReachable
-      ? { onReachable: (listener: (device: string) => void) => commander.onReachable?.(listener) ?? (() => undefined) }
-      : {}),
+    onReachable(listener) {
+      try {
+        return commander.onReachable?.(listener) ?? (() => undefined)
+      } catch {
+        return () => undefined
+      }
+    },
   }
 }

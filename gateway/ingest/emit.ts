@@ -13,8 +13,11 @@ import { type Intake, NO_ROOM, type SourceState } from './intake.ts'
  */
 export function createEmit(intake: Intake, source: SourceState, clock: Clock, settle: Settler): Emit {
   const offer = (message: Message, settled: Settled | null): boolean => {
-    const origin = intake.origin(message.topic)
-    const bytes = bufferOf(message.payload)
+    const { topic, payload } = message
+    if (typeof topic !== 'string' || !(payload instanceof Uint8Array))
+      throw new TypeError('a message needs a topic, which is text, and a payload, which is bytes')
+    const origin = intake.origin(topic)
+    const bytes = bufferOf(payload)
     const received = message.received ?? clock.now()
     const waits = settled !== null
     const entry = intake.take(source, origin, bytes, 0, bytes.length, message.contentType, Math.floor(received), waits)

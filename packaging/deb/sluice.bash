@@ -4,7 +4,7 @@ _sluice() {
   case ${COMP_WORDS[COMP_CWORD - 1]} in
     -c | --config | -o | --output | -f | --file) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
     -d | --data) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
-    --for | --limit | --types | -n | --count | --id | --deadline | --class | --through) return ;;
+    --for | --limit | --types | -n | --count | --id | --deadline | --if-offline | --class | --through) return ;;
   esac
   for ((i = 1; i < COMP_CWORD; i++)); do
     case "$command ${COMP_WORDS[i]}" in
@@ -19,7 +19,7 @@ _sluice() {
     'status') words='--config --data --json --help' ;;
     'devices') words='--config --data --limit --json --help' ;;
     'tail') words='--config --data --types --count --json --help' ;;
-    'send') words='--config --data --id --deadline --no-wait --json --help' ;;
+    'send') words='--config --data --id --deadline --if-offline --no-wait --json --help' ;;
     'outbox') words='show retry skip forget export --config --data --json --help' ;;
     'outbox show') words='--config --data --help' ;;
     'outbox retry') words='--config --data --help' ;;

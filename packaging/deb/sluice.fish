@@ -38,6 +38,7 @@ complete -c sluice -n '__fish_seen_subcommand_from send' -s c -l config -r -F -d
 complete -c sluice -n '__fish_seen_subcommand_from send' -s d -l data -x -a '(__fish_complete_directories)' -d 'data directory; default as configured'
 complete -c sluice -n '__fish_seen_subcommand_from send' -l id -x -d 'the same id twice is one command; default a new one'
 complete -c sluice -n '__fish_seen_subcommand_from send' -l deadline -x -d 'a duration or an ISO time'
+complete -c sluice -n '__fish_seen_subcommand_from send' -l if-offline -x -d 'wait (default) or fail'
 complete -c sluice -n '__fish_seen_subcommand_from send' -l no-wait -d 'end as soon as it is accepted'
 complete -c sluice -n '__fish_seen_subcommand_from send' -l json -d 'print JSON lines'
 complete -c sluice -n '__fish_seen_subcommand_from send' -s h -l help -d 'show this'
