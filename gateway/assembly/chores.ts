@@ -1,5 +1,6 @@
 /** What the gateway does by the clock: close windows, watch deadlines, keep the disk in its budget, be findable. */
-import { writeRuntime } from '../cli/runtime.ts'
+import { existsSync } from 'node:fs'
+import { runtimeFile, writeRuntime } from '../cli/runtime.ts'
 import type { Clock } from '../clock.ts'
 import { createComplaint } from '../complaint.ts'
 import { reasonOf } from '../errors.ts'
@@ -85,7 +86,7 @@ function keepHouse({ storage, running, entrance, checkpointing, whereabouts }: C
 /** `runtime.json`: without it the command line finds no gateway, but the gateway runs all the same. */
 export interface Whereabouts {
   write(): Promise<void>
-  /** Tries again what failed. */
+  /** Tries again what failed, and writes again what somebody deleted. */
   look(): void
 }
 
@@ -97,13 +98,14 @@ export function createWhereabouts(
   log: Log,
 ): Whereabouts {
   const complaint = createComplaint(clock)
-  let missing = false
+  /** Undefined before the first try. */
+  let written: boolean | undefined
   const write = async () => {
     try {
       await writeRuntime(directory, content())
-      missing = false
+      written = true
     } catch (error) {
-      missing = true
+      written = false
       complaint.raise(codeOf(error), () =>
         log.warn({ reason: reasonOf(error) }, 'cannot write runtime.json: the command line does not find this gateway'),
       )
@@ -112,7 +114,7 @@ export function createWhereabouts(
   return {
     write,
     look() {
-      if (missing) void write()
+      if (written === false || (written && !existsSync(runtimeFile(directory)))) void write()
     },
   }
 }

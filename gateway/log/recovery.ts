@@ -1,6 +1,16 @@
 /**
  * Finds out where a log stands: reads the newest segments back to the first that has a sound frame, cuts off what a
- * crash left unfinished, moves away what cannot be a segment. The rule that tells a torn write from damage is in `log.ts`.
+ * crash left unfinished, moves away what cannot be a segment.
+ *
+ *      | head | frame | ▒▒▒▒▒ | frame | frame | ▒▒▒▒▒ | 0 0 0 0 |
+ *                       damage           ▲      torn    written ahead
+ *                       reported,        │      cut off, nobody was told of it
+ *                       numbers not      │
+ *                       used again       unsure: nobody says that it was durable, so it is written again elsewhere
+ *
+ * - Damage is what a later frame, a later segment or the `floor` says was durable. All else that is not sound is torn.
+ * - `next` is never a number that was given, `mark` never a mark that was not reached.
+ * - Nothing is changed here but what is set aside or was never begun; the writer cuts off when it has written anew.
  */
 import { join } from 'node:path'
 import { newerData, reasonOf, StartError } from '../errors.ts'

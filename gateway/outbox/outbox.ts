@@ -1,6 +1,15 @@
 /**
  * What must go upstream: three classes of records, each numbered without holes, read by any number of sinks, within a
- * budget of bytes. In memory or durable is a matter of the stores it is given; see `lane.ts` for how one class works.
+ * budget of bytes. In memory or durable is a matter of the stores it is given.
+ *
+ *      append ─▶ room ─▶ lane ─▶ committer ─▶ store ─▶ readers ─▶ cursor ─▶ sink
+ *                 │       one per class         │         ▲
+ *                 └─ drops the oldest,          └─ trimmed when the saver has saved
+ *                    or refuses: a gap             that all have it
+ *
+ * - Nothing reaches a store before the journal holds what it counts (`commit`), and no sink is given what is not durable.
+ * - What a sink was sent is sent again byte for byte until it has acknowledged it.
+ * - Every number is a record or lies in a gap; `lane.ts` says how, also after a crash.
  */
 import type { Clock, Timer } from '../clock.ts'
 import { createLatency, observe } from '../http/latency.ts'

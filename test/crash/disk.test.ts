@@ -249,6 +249,26 @@ test('goes on when the journal is deleted underneath, and starts when it was del
   assert.equal(code, 0, out)
 })
 
+test('goes on when its whole data directory is deleted underneath, and is found and locked there again', {
+  timeout: 60_000,
+}, async () => {
+  const run = await prepare()
+  const { site, promises } = run
+  const gateway = await run.start()
+  const sender = await run.send(gateway, 500)
+  await sender.finished
+  sender.destroy()
+  rmSync(site.data, { recursive: true })
+  const more = await run.send(gateway)
+  await promises.reached(1500)
+  more.destroy()
+  await until('the lock', () => existsSync(join(site.data, 'lock')) && existsSync(join(site.data, 'runtime.json')))
+  assert.equal((await runCommand(['status', '--data', site.data])).code, 0)
+  const rival = await runCommand(['run', ...site.args])
+  assert.match(rival.err, /SLUICE_DATA_LOCKED/)
+  assert.equal(await gateway.kill('SIGTERM'), 0)
+})
+
 test('a corrupt newest checkpoint is put aside, and the older one with the journal gives the same', {
   timeout: 120_000,
 }, async () => {
