@@ -101,12 +101,15 @@ async function open(parts: StorageParts, lock: DirectoryLock): Promise<Storage> 
     onDamage: (file, reason) => disk.damaged(file, reason),
     watched: (saving) => disk.watched('checkpoints', saving),
   })
-  const checkpoint = await checkpoints.load()
-  const stored = await openOutboxOf(config, join(directory, 'outbox'), files, clock, disk)
   const { maxBytes } = config.history
-  const history = maxBytes === 0 ? undefined : await openHistory({ ...at('history'), maxBytes })
-  const changes = await openChanges(at('changes'))
-  const pluginStores = await openPluginStores({ ...at('plugins'), before: (instance) => settings.store(instance) })
+  // Together: most of the time is waiting for the disk.
+  const [checkpoint, stored, history, changes, pluginStores] = await Promise.all([
+    checkpoints.load(),
+    openOutboxOf(config, join(directory, 'outbox'), files, clock, disk),
+    maxBytes === 0 ? undefined : openHistory({ ...at('history'), maxBytes }),
+    openChanges(at('changes')),
+    openPluginStores({ ...at('plugins'), before: (instance) => settings.store(instance) }),
+  ])
   // Of these entries others were told: a journal that lost its tail must not give their numbers again.
   const floor = Math.max(checkpoints.newest, stored.entry, history?.entry ?? 0) + 1
   const eager = config.journal.commit <= EAGER_UP_TO

@@ -12,10 +12,10 @@ interface Answer {
 }
 
 /** Fastify's own codes that mean something to a caller; any other below 500 is a bad request. */
-const FASTIFY: Readonly<Record<string, readonly [status: number, code: string]>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: [413, 'SLUICE_TOO_LARGE'],
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: [415, 'SLUICE_MEDIA_TYPE'],
-  FST_ERR_MAX_PARAM_LENGTH: [414, 'SLUICE_URL_TOO_LONG'],
+const FASTIFY: Readonly<Record<string, readonly [status: number, code: string, message: string]>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: [413, 'SLUICE_TOO_LARGE', 'the body is too large: http.maxBody says how much is taken'],
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: [415, 'SLUICE_MEDIA_TYPE', 'this takes JSON: send content-type: application/json'],
+  FST_ERR_MAX_PARAM_LENGTH: [414, 'SLUICE_URL_TOO_LONG', 'a part of the address is too long'],
 }
 
 /** Codes of Node's HTTP parser, for requests that never reach a route. */
@@ -29,10 +29,14 @@ function answerTo(error: unknown): Answer {
   if (error instanceof BusyError) return { status: 503, code: error.code, message: error.message, retryAfter: 1 }
   const { code, statusCode } = error as { code?: unknown; statusCode?: unknown }
   const known = typeof code === 'string' ? FASTIFY[code] : undefined
-  if (known) return { status: known[0], code: known[1], message: reasonOf(error) }
+  if (known) return { status: known[0], code: known[1], message: known[2] }
   if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500)
-    return { status: statusCode, code: 'SLUICE_BAD_REQUEST', message: reasonOf(error) }
+    return { status: statusCode, code: 'SLUICE_BAD_REQUEST', message: lower(reasonOf(error)) }
   return { status: 500, code: 'SLUICE_DEFECT', message: 'unexpected failure, see the log' }
+}
+
+function lower(message: string): string {
+  return message.charAt(0).toLowerCase() + message.slice(1)
 }
 
 /** Answers a request that failed; only what is a defect is logged. */
