@@ -44,6 +44,18 @@ export function useNews(): typeof state {
   return state
 }
 
+/** Whether devices have their names, and all else that was before the page was opened is known; draws only once. */
+export function useRefreshed(): boolean {
+  const [done, setDone] = useState(state.refreshed)
+  useEffect(() => {
+    if (done) return
+    const watcher = () => setDone(state.refreshed)
+    watchers.add(watcher)
+    return () => void watchers.delete(watcher)
+  }, [done])
+  return done
+}
+
 /** Results of windows come too many at a time: pages ask for those that they show. */
 const TYPES = 'ready,status,reading,command,alert,gap,upstream'
 
@@ -131,8 +143,7 @@ async function raised(): Promise<void> {
 /** Everything that only happened while nobody listened. */
 export async function refresh(): Promise<void> {
   try {
-    void raised()
-    const { commands } = await api.commands()
+    const [{ commands }] = await Promise.all([api.commands(), raised()])
     for (const command of commands.toReversed()) takeCommand(state, command)
     // Page by page, so that the browser draws in between.
     for (let after: string | undefined = ''; after !== undefined; ) {

@@ -10,11 +10,11 @@ import { Empty, Loading, Table } from '../parts/table.tsx'
 import { When } from '../parts/when.tsx'
 
 export function Alerts() {
-  const { alerts, raised, gaps } = useNews()
+  const { alerts, raised, gaps, refreshed } = useNews()
   const newest = alerts[0]
   const { data, error, reload } = useLoaded(api.alerts, 10_000, `${newest?.time} ${newest?.state}`)
   const history = (data?.history ?? alerts) as readonly AlertRecord[]
-  if (!data && !error) return <Loading title={texts.pages.alerts} />
+  if (!error && !(data && refreshed)) return <Loading title={texts.pages.alerts} />
   return (
     <>
       <h1>{texts.pages.alerts}</h1>

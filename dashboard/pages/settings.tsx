@@ -1,6 +1,6 @@
 import { api } from '../app/api.ts'
 import { span } from '../app/format.ts'
-import { useNews } from '../app/live.ts'
+import { useNews, useRefreshed } from '../app/live.ts'
 import { useLoaded } from '../app/load.ts'
 import { useOperator } from '../app/session.ts'
 import { texts } from '../app/texts.ts'
@@ -14,8 +14,9 @@ const RARELY = 30_000
 
 export function Settings() {
   const operator = useOperator()
+  const refreshed = useRefreshed()
   const { data, error, reload } = useLoaded(api.config, RARELY)
-  if (!data && !error) return <Loading title={texts.pages.settings} />
+  if (!error && !(data && refreshed)) return <Loading title={texts.pages.settings} />
   return (
     <>
       <h1>{texts.pages.settings}</h1>

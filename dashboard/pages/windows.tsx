@@ -3,7 +3,7 @@ import { useEffect, useState } from 'preact/hooks'
 import { api, type WindowPage } from '../app/api.ts'
 import { count, statistic } from '../app/format.ts'
 import { follow, pointsOf, type Range, useHistory } from '../app/history.ts'
-import { state } from '../app/live.ts'
+import { state, useRefreshed } from '../app/live.ts'
 import { useLoaded } from '../app/load.ts'
 import { resultPoints, useSeen, type WindowResult } from '../app/results.ts'
 import { texts } from '../app/texts.ts'
@@ -11,7 +11,7 @@ import { FieldChart } from '../parts/field-chart.tsx'
 import { keyText } from '../parts/key.tsx'
 import { RangeChoice } from '../parts/range-choice.tsx'
 import { SortableTable } from '../parts/sortable-table.tsx'
-import { Empty, Failure } from '../parts/table.tsx'
+import { Empty, Failure, Loading } from '../parts/table.tsx'
 import { When } from '../parts/when.tsx'
 
 const MAX_ROWS = 300
@@ -28,6 +28,7 @@ interface Line {
 
 export function Windows() {
   const { data, error } = useLoaded(() => api.windows(MOST), EVERY)
+  const refreshed = useRefreshed()
   const [chosen, choose] = useState('')
   const [shown, show] = useState<string>()
   const lines = linesOf(data?.results ?? [], chosen)
@@ -37,6 +38,7 @@ export function Windows() {
   useEffect(() => {
     if (line && line.id !== shown) show(line.id)
   }, [line?.id])
+  if (!error && !(data && refreshed)) return <Loading title={texts.pages.windows} />
   return (
     <>
       <h1>{texts.pages.windows}</h1>
