@@ -73,7 +73,7 @@ function createWindowCloser({ entrance, pipeline, running, clock }: ChoreParts):
 function keepHouse({ storage, running, entrance, checkpointing, whereabouts }: ChoreParts): void {
   const { journal, checkpoints } = storage
   checkpointing.look()
-  storage.history?.trim()
+  storage.history?.trim(storage.full())
   entrance.recordLost()
   whereabouts.look()
   const { maxAge, maxBytes } = running.first.config.journal

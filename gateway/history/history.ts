@@ -29,6 +29,7 @@ const LEVELS = [
 ] as const
 
 const MB = 1 << 20
+const BLOCK = MB / 2
 const SEGMENTS = 32
 /** Streams and shapes of one device of which the series are remembered; one forgotten begins a series anew. */
 const REMEMBERED = 16
@@ -38,7 +39,7 @@ export interface HistoryOptions {
   readonly files: Files
   readonly clock: Clock
   readonly maxBytes: number
-  /** Default 1 MB. */
+  /** Default 512 KB. */
   readonly blockBytes?: number
   readonly onTrouble: (trouble: Trouble | null) => void
   readonly onDamage: (damage: Damage) => void
@@ -62,7 +63,7 @@ async function openLevel(options: HistoryOptions, name: string, step: number, sh
     onTrouble,
     onDamage,
   })
-  return new Level({ name, step, log, maxBytes, blockBytes: options.blockBytes ?? MB })
+  return new Level({ name, step, log, maxBytes, blockBytes: options.blockBytes ?? BLOCK })
 }
 
 /** A device's series, of one stream and shape; `next` is another of the same device. */
@@ -186,9 +187,9 @@ export class History implements Watcher {
     throw new BusyError('SLUICE_CHECKPOINT_EARLY', 'the disk does not hold the history yet')
   }
 
-  /** Keeps the budget; called now and then. */
-  trim(): void {
-    this.levels.forEach((level, i) => void level.trim(this.levels[i + 1]))
+  /** Keeps the budget; called now and then. @param full there is no room on the disk: half of what is kept goes */
+  trim(full = false): void {
+    this.levels.forEach((level, i) => void level.trim(this.levels[i + 1], full))
   }
 
   async close(): Promise<void> {

@@ -48,7 +48,7 @@ export class Level {
   readonly rollup: Rollup
   /** Highest record of the log below that is in here. */
   consumed: number
-  /** Blocks given up because the disk did not take them. */
+  /** Blocks given up: the disk did not take them, or they were none. */
   lost = 0
   readonly #maxBytes: number
   readonly #blockBytes: number
@@ -126,11 +126,17 @@ export class Level {
 
   #mergeBlock(block: Buffer, step: number): void {
     const found = new Map<BlockSeries, OpenSeries>()
-    readBlock(block, EVERYTHING, (row) => {
-      const series = found.get(row.series) ?? this.#seriesOf(row.series)
-      found.set(row.series, series)
-      this.rollup.merge(series, Math.floor((row.bucket * step) / this.step), row)
-    })
+    try {
+      readBlock(block, EVERYTHING, (row) => {
+        const series = found.get(row.series) ?? this.#seriesOf(row.series)
+        found.set(row.series, series)
+        this.rollup.merge(series, Math.floor((row.bucket * step) / this.step), row)
+      })
+    } catch (error) {
+      // Its frame is sound and it is no block: whatever wrote it, the gateway does not end for a chart.
+      if (!(error instanceof RangeError || error instanceof TypeError)) throw error
+      this.lost++
+    }
   }
 
   #seriesOf({ id, fields }: BlockSeries): OpenSeries {
@@ -143,10 +149,11 @@ export class Level {
     return series
   }
 
-  /** Deletes the oldest beyond the budget, as far as the level above has read it. */
-  async trim(above: Level | undefined): Promise<void> {
+  /** Deletes the oldest beyond the budget, as far as the level above has read it. @param halve there is no room on the disk */
+  async trim(above: Level | undefined, halve: boolean): Promise<void> {
     const keepFrom = above === undefined ? this.log.next : above.log.marked + 1
-    await this.log.retain({ maxBytes: this.#maxBytes, keepFrom })
+    const maxBytes = halve ? Math.min(this.#maxBytes, this.log.bytes / 2) : this.#maxBytes
+    await this.log.retain({ maxBytes, keepFrom })
     for (const number of this.#spans.keys()) {
       if (number >= this.log.first) break
       this.#spans.delete(number)
@@ -197,7 +204,10 @@ export class Level {
       this.#spans.clear()
       for (const [number, span] of inOrder) this.#spans.set(number, span)
     })
-    await this.#learning
+    await this.#learning.catch((error) => {
+      this.#learning = undefined
+      throw error
+    })
   }
 
   async #read(start: number, end: number, visit: (block: Buffer, number: number) => void): Promise<void> {
