@@ -1,4 +1,5 @@
 // `npm run bench:bin`: size, time to listening and memory at rest of the executables that are built, as a table.
+// On a machine with other work, `chrt -f 10` before it gives a start the processor it would have alone.
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
