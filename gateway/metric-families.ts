@@ -135,7 +135,7 @@ function lossFamilies(ledgers: readonly SourceLedger[]): Families {
 }
 
 function logFamilies({ journal: { log }, pipeline, clock }: NumbersParts): Families {
-  const payload = pipeline.ledgers().reduce((sum, ledger) => sum + ledger.bytes, 0)
+  const payload = pipeline.sources.ledgers().reduce((sum, ledger) => sum + ledger.bytes, 0)
   const one = (name: string, help: string, type: 'counter' | 'gauge', value: number) =>
     ({ name, help, type, values: [{ value }] }) as const
   return [

@@ -22,7 +22,7 @@ export type NumbersParts = Pick<
 >
 
 export function stageNumbers(parts: NumbersParts): Numbers {
-  const ledgers = parts.pipeline.ledgers()
+  const ledgers = parts.pipeline.sources.ledgers()
   return {
     stages: [
       ...ledgers.map((ledger) => ingest(parts, ledger)),

@@ -2,8 +2,8 @@
 import type { Broker } from './broker/broker.ts'
 import type { Loaded } from './config/load.ts'
 import type { Live } from './http/live.ts'
-import type { Onlooker } from './pipeline.ts'
 import type { AlertRecord, CommandRecord, GapRecord } from './record.ts'
+import type { Onlooker } from './watcher.ts'
 
 /** Shows people what happens, and publishes results on the local broker where a window says so. */
 export function createOnlooker(

@@ -21,9 +21,12 @@ import type { Flow } from './flow.ts'
 import { createLatency, observe } from './http/latency.ts'
 import type { Control, ShownTime } from './journal/entry.ts'
 import { HeldReadings, type HeldState } from './journal/held.ts'
-import { addLoss, createSourceLedger, type SourceLedger } from './journal/ledger.ts'
-import { fieldsOf, type Reading, type Shape } from './reading.ts'
-import type { GapRecord, Outgoing, ReadingRecord, RecordClass, WindowRecord } from './record.ts'
+import { addLoss, type SourceLedger } from './journal/ledger.ts'
+import { SourceTable } from './journal/source-table.ts'
+import type { Reading, Shape } from './reading.ts'
+import { gapRecord, type Outgoing, type RecordClass, readingRecord, type WindowRecord } from './record.ts'
+import type { Onlooker, RecordOutput, Watcher } from './watcher.ts'
+import { addRow } from './window/ledger.ts'
 import {
   createWindowStage,
   type Tick,
@@ -31,34 +34,6 @@ import {
   type WindowLedgerRow,
   type WindowStage,
 } from './window/stage.ts'
-
-/** Where records go. The outbox; nowhere, in an audit. */
-export interface RecordOutput {
-  append(recordClass: RecordClass, entry: number, record: Outgoing): void
-  /** False when nobody takes records of a class: they need not be made. */
-  wants(recordClass: RecordClass): boolean
-}
-
-/** What watches the flow and may answer with records of its own: the rules and the command ledger. */
-export interface Watcher {
-  /** Called once, before anything else: where its records go. */
-  attach?(pipeline: Pick<Pipeline, 'append'>): void
-  reading?(reading: Reading, entry: number, live: boolean): void
-  result?(record: WindowRecord, definition: WindowDefinition, entry: number, live: boolean): void
-  tick?(now: number, entry: number, live: boolean): void
-  /** A message had this mark of its sender. */
-  marked?(mark: Buffer): void
-  /** A fact of `stage`, as it was journaled. */
-  fact?(stage: string, fact: unknown, entry: number, live: boolean): void
-}
-
-/** What people look at; never decides anything. */
-export interface Onlooker {
-  reading(reading: Reading): void
-  result(record: WindowRecord, definition: WindowDefinition): void
-  record(recordClass: RecordClass, record: Outgoing): void
-  deadLetter(source: string, reason: string): void
-}
 
 export interface PipelineParts {
   readonly devices: Devices
@@ -94,6 +69,7 @@ const MAX_ROUTES = 200_000
 export class Pipeline {
   readonly parts: PipelineParts
   readonly tables = new Tables()
+  readonly sources = new SourceTable()
   windows: WindowStage
   decoder: Decoder
   flow: Flow
@@ -114,8 +90,6 @@ export class Pipeline {
   #emitted = 0
   readonly #results = new Map<string, number>()
   readonly #routes = new Map<string, Route | null>()
-  readonly #ledgers = new Map<string, SourceLedger>()
-  readonly #sources: string[] = []
   readonly #displaced = new Map<string, WindowLedgerRow>()
   readonly #held = new HeldReadings()
   /** The message that is being processed was stamped by a clock that may be wrong. */
@@ -151,33 +125,6 @@ export class Pipeline {
   /** Called when topics may mean something else than before. */
   onFlow(listener: () => void): void {
     this.#flowListeners.push(listener)
-  }
-
-  /** Index of a source's name in the journal's table, or -1 when it must be journaled first. */
-  sourceIndex(name: string): number {
-    return this.#sources.indexOf(name)
-  }
-
-  /** How many sources the table holds. */
-  get sourceCount(): number {
-    return this.#sources.length
-  }
-
-  sourceName(index: number): string {
-    return this.#sources[index] ?? `unknown-${index}`
-  }
-
-  ledger(source: string): SourceLedger {
-    let ledger = this.#ledgers.get(source)
-    if (!ledger) {
-      ledger = createSourceLedger(source)
-      this.#ledgers.set(source, ledger)
-    }
-    return ledger
-  }
-
-  ledgers(): readonly SourceLedger[] {
-    return [...this.#ledgers.values()]
   }
 
   /**
@@ -268,7 +215,7 @@ export class Pipeline {
     this.entry = entry
     switch (control.type) {
       case 'source':
-        this.#sources[control.index] = control.name
+        this.sources.set(control.index, control.name)
         return
       case 'tick': {
         const tick = control.tick as Tick
@@ -321,8 +268,8 @@ export class Pipeline {
   state(): PipelineState {
     const held = this.#held.state()
     return {
-      sources: [...this.#sources],
-      ledgers: this.ledgers(),
+      sources: [...this.sources.names],
+      ledgers: this.sources.ledgers(),
       flow: this.flow,
       displaced: [...this.#displaced.values()],
       tables: this.tables.state(),
@@ -333,8 +280,7 @@ export class Pipeline {
   /** Only on a pipeline that has seen nothing yet, made with the flow of that state. */
   restore(state: PipelineState, windows: Uint8Array, entry: number): void {
     this.entry = entry
-    this.#sources.push(...state.sources)
-    for (const saved of state.ledgers) restoreLedger(this.ledger(saved.name), saved)
+    this.sources.restore(state.sources, state.ledgers)
     this.#keepLedgers(state.displaced ?? [])
     this.#held.restore(state.held)
     this.tables.restore(state.tables ?? [])
@@ -391,7 +337,7 @@ export class Pipeline {
   /** What is not journaled cannot be held back: a replay would not know of it. */
   #hold(reading: Reading): void {
     if (this.#held.add(reading, this.unjournaled === undefined)) return
-    const ledger = this.ledger(reading.source)
+    const ledger = this.sources.ledger(reading.source)
     // The message it came in counts it as decoded.
     ledger.decoded--
     addLoss(ledger.dropped, 'unsynced', 1, reading.received, reading.received)
@@ -411,27 +357,14 @@ export class Pipeline {
       for (let i = 0; i < watchers.length; i++) watchers[i]?.reading?.(reading, this.entry, this.live)
     }
     if (this.unjournaled !== undefined && this.#emitted !== emitted) this.unjournaled.push(shownBy(reading))
-    if (output.wants('reading')) output.append('reading', this.entry, this.#readingRecord(reading))
+    if (output.wants('reading'))
+      output.append('reading', this.entry, readingRecord(reading, this.windows.attached(reading)))
     if (this.live) this.parts.onlooker.reading(reading)
-  }
-
-  #readingRecord(reading: Reading): ReadingRecord {
-    const analytics = this.windows.attached(reading)
-    return {
-      kind: 'reading',
-      device: reading.device.id,
-      time: new Date(reading.time).toISOString(),
-      received: new Date(reading.received).toISOString(),
-      source: reading.source,
-      tags: reading.stream === undefined ? reading.tags : { stream: reading.stream, ...reading.tags },
-      fields: fieldsOf(reading),
-      ...(analytics ? { analytics } : {}),
-    }
   }
 
   #gap(entry: number, gap: Extract<Control, { type: 'gap' }>): void {
     this.entry = entry
-    const ledger = this.ledger(gap.source)
+    const ledger = this.sources.ledger(gap.source)
     if (gap.count === 'unknown') {
       addLoss(ledger.dropped, gap.reason, 0, gap.from, gap.to)
       const loss = ledger.dropped[gap.reason]
@@ -444,44 +377,6 @@ export class Pipeline {
   }
 }
 
-function addRow(rows: Map<string, WindowLedgerRow>, row: WindowLedgerRow): void {
-  const key = JSON.stringify([row.source, row.window])
-  const known = rows.get(key)
-  if (!known) {
-    rows.set(key, row)
-    return
-  }
-  rows.set(key, {
-    window: row.window,
-    source: row.source,
-    decoded: known.decoded + row.decoded,
-    windowed: known.windowed + row.windowed,
-    open: known.open + row.open,
-    late: known.late + row.late,
-    corrected: known.corrected + row.corrected,
-    filtered: known.filtered + row.filtered,
-    evictedKeys: known.evictedKeys + row.evictedKeys,
-  })
-}
-
 function shownBy({ source, device, time, received, stamped }: Reading): ShownTime {
   return { source, device: device.id, time, received, stamped }
-}
-
-function restoreLedger(ledger: SourceLedger, saved: SourceLedger): void {
-  const { dead, dropped, ...counts } = saved
-  Object.assign(ledger, counts)
-  Object.assign(ledger.dead, dead)
-  Object.assign(ledger.dropped, dropped)
-}
-
-/** @param from @param to wall clock, ms since the epoch */
-export function gapRecord(
-  reason: string,
-  count: number | 'unknown',
-  from: number,
-  to: number,
-  about: { readonly source?: string; readonly window?: string },
-): GapRecord {
-  return { kind: 'gap', reason, ...about, count, from: new Date(from).toISOString(), to: new Date(to).toISOString() }
 }

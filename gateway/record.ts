@@ -3,6 +3,7 @@
  *
  * Records are of three classes, each a log of its own with its own epoch and contiguous `seq`; a batch holds one class.
  */
+import { fieldsOf, type Reading } from './reading.ts'
 
 /** In the order in which they are sent. */
 export const CLASSES = ['event', 'result', 'reading'] as const
@@ -102,4 +103,30 @@ export type Outgoing = WindowRecord | ReadingRecord | GapRecord | AlertRecord | 
 /** The record's JSON text with its number in front, as it is kept and sent. */
 export function encodeRecord(seq: number, record: Outgoing): Buffer {
   return Buffer.from(`{"seq":${seq},${JSON.stringify(record).slice(1)}`)
+}
+
+/** @param analytics the latest results of windows with `attach` */
+export function readingRecord(reading: Reading, analytics: ReadingRecord['analytics']): ReadingRecord {
+  const { device, time, received, source, stream, tags } = reading
+  return {
+    kind: 'reading',
+    device: device.id,
+    time: new Date(time).toISOString(),
+    received: new Date(received).toISOString(),
+    source,
+    tags: stream === undefined ? tags : { stream, ...tags },
+    fields: fieldsOf(reading),
+    ...(analytics ? { analytics } : {}),
+  }
+}
+
+/** @param from @param to wall clock, ms since the epoch */
+export function gapRecord(
+  reason: string,
+  count: number | 'unknown',
+  from: number,
+  to: number,
+  about: { readonly source?: string; readonly window?: string },
+): GapRecord {
+  return { kind: 'gap', reason, ...about, count, from: new Date(from).toISOString(), to: new Date(to).toISOString() }
 }

@@ -4,7 +4,7 @@
  * crash both are known or neither is.
  */
 import { createHash } from 'node:crypto'
-import type { Watcher } from '../pipeline.ts'
+import type { Watcher } from '../watcher.ts'
 import type { Sender } from './options.ts'
 
 /** Name of the stage in facts and checkpoints. */

@@ -79,13 +79,13 @@ export class Intake {
 
   /** Makes a source known to the journal; its name is journaled once and for all. */
   source(name: string, durability: Durability): SourceState {
-    const { pipeline } = this.#parts
-    let index = pipeline.sourceIndex(name)
+    const { sources } = this.#parts.pipeline
+    let index = sources.indexOf(name)
     if (index < 0) {
-      index = pipeline.sourceCount
+      index = sources.names.length
       this.control({ type: 'source', index, name })
     }
-    return { name, index, durability, ledger: pipeline.ledger(name), overflow: undefined }
+    return { name, index, durability, ledger: sources.ledger(name), overflow: undefined }
   }
 
   /** Journals a control entry and acts on it. False when there is no room now. */

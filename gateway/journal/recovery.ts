@@ -76,7 +76,7 @@ function replayEntry(pipeline: Pipeline, entry: number, content: Entry): boolean
 
 function replayMessage(pipeline: Pipeline, entry: number, message: MessageEntry): boolean {
   const { topic, bytes, start, end, contentType, mark, received, flags, verdict } = message
-  const ledger = pipeline.ledger(pipeline.sourceName(message.source))
+  const ledger = pipeline.sources.ledger(pipeline.sources.nameOf(message.source))
   const route = pipeline.route(topic)
   const synced = (flags & UNSYNCED) === 0
   const readings = pipeline.message(entry, route, ledger, topic, bytes, start, end, contentType, received, synced)

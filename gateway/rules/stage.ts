@@ -10,9 +10,9 @@
  * in the journal before it acts. Definitions are facts too: a replay judges each reading by the rules of its time.
  */
 import type { Devices } from '../decode/devices.ts'
-import type { Watcher } from '../pipeline.ts'
 import type { Reading } from '../reading.ts'
 import type { AlertRecord, WindowRecord } from '../record.ts'
+import type { Watcher } from '../watcher.ts'
 import { type AlertHost, Alerts, type Deeds, type RaisedAlert, type SavedAlerts } from './alerts.ts'
 import { Arrangement } from './arrangement.ts'
 import type { CompiledRule } from './condition.ts'

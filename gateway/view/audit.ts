@@ -7,7 +7,7 @@ import { iso } from './iso.ts'
 
 /** The ledger as it stands in memory; `sluice audit` works it out again from the disk. */
 export function liveAudit(pipeline: Pipeline, outbox: Outbox | undefined): Audit {
-  const sources = pipeline.ledgers().map((ledger) => ({
+  const sources = pipeline.sources.ledgers().map((ledger) => ({
     source: ledger.name,
     in: ledger.in,
     decoded: ledger.decoded,

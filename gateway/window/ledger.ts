@@ -98,3 +98,24 @@ export class WindowLedger {
     return this.#counts[source] as Float64Array
   }
 }
+
+/** Adds a row to those known, by source and window. */
+export function addRow(rows: Map<string, WindowLedgerRow>, row: WindowLedgerRow): void {
+  const key = JSON.stringify([row.source, row.window])
+  const known = rows.get(key)
+  if (!known) {
+    rows.set(key, row)
+    return
+  }
+  rows.set(key, {
+    window: row.window,
+    source: row.source,
+    decoded: known.decoded + row.decoded,
+    windowed: known.windowed + row.windowed,
+    open: known.open + row.open,
+    late: known.late + row.late,
+    corrected: known.corrected + row.corrected,
+    filtered: known.filtered + row.filtered,
+    evictedKeys: known.evictedKeys + row.evictedKeys,
+  })
+}
