@@ -78,7 +78,11 @@ export function createInlet(options: InletOptions): Inlet {
   function ask(peer: Peer, parts: readonly Buffer[], start: number): boolean {
     if (peer.waiting > highWater) {
       metrics.count('answers_unread')
-      peer.socket.once('drain', () => peer.resume())
+      const go = () => {
+        peer.socket.off('drain', go).off('close', go)
+        peer.resume()
+      }
+      peer.socket.once('drain', go).once('close', go)
       return false
     }
     const envelope = parts.slice(0, start)

@@ -74,6 +74,8 @@ export class Peer {
   #greeting = Buffer.alloc(0)
   #minor = 0
   #blocked = false
+  /** Why it is over, while what was read still waits for room. */
+  #ending: Error | undefined
 
   constructor(socket: Socket, options: PeerOptions) {
     const { type, mechanism, limits, clock } = options
@@ -88,9 +90,9 @@ export class Peer {
     socket.setNoDelay(true)
     socket.setKeepAlive(true, limits.heartbeat)
     socket.on('data', (chunk) => this.#guarded(() => this.#data(chunk)))
-    socket.on('end', () => this.close(new ZmtpError('ended', 'the peer has hung up')))
-    socket.on('error', (cause) => this.close(new ZmtpError('broken', 'the connection broke', { cause })))
-    socket.on('close', () => this.close(new ZmtpError('ended', 'the connection is closed')))
+    socket.on('end', () => this.#over(new ZmtpError('ended', 'the peer has hung up')))
+    socket.on('error', (cause) => this.#over(new ZmtpError('broken', 'the connection broke', { cause })))
+    socket.on('close', () => this.#over(new ZmtpError('ended', 'the connection is closed')))
     socket.write(encodeGreeting(this.#mechanism.name, this.#mechanism.asServer))
   }
 
@@ -149,7 +151,9 @@ export class Peer {
     this.#guarded(() => {
       if (this.#deliver()) this.#cut()
     })
-    if (!this.#blocked && !this.socket.destroyed) this.socket.resume()
+    if (this.#blocked) return
+    if (this.#ending) this.close(this.#ending)
+    else if (!this.socket.destroyed) this.socket.resume()
   }
 
   /** Looks at the clock: handshakes that take too long, peers that are gone. */
@@ -176,6 +180,12 @@ export class Peer {
       this.#state = 'draining'
       this.socket.end()
     }
+  }
+
+  /** The connection is over. What was read is the gateway's own all the same: it is taken before. */
+  #over(reason: Error): void {
+    if (this.#blocked) this.#ending ??= reason
+    else this.close(reason)
   }
 
   close(reason: Error): void {

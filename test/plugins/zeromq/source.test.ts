@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import type { Emit } from '../../../gateway/plugin.ts'
 import { LOOPBACK, NO_ZMQ, run, startOracle, texts } from './oracle.ts'
+import { rawPeer } from './raw-peer.ts'
 
 describe('zeromq source against libzmq', { skip: NO_ZMQ }, () => {
   it('takes topic and payload from PUSH sockets, in order', async (t) => {
@@ -188,6 +189,35 @@ describe('zeromq source against libzmq', { skip: NO_ZMQ }, () => {
     release?.()
     await sending
     await running.count(20_000)
+  })
+
+  it('takes what it had read of a sender that has gone, when there is room again', async (t) => {
+    let open = 1
+    let release: (() => void) | undefined
+    const running = await run(
+      t,
+      { pull: LOOPBACK },
+      {
+        emit: (inner) =>
+          Object.assign((message: Parameters<typeof inner>[0]) => inner(message), {
+            offer: ((message, settled) => open-- > 0 && inner.offer(message, settled)) as typeof inner.offer,
+            room: () =>
+              new Promise<void>((resolve) => {
+                release = resolve
+              }),
+          }),
+      },
+    )
+    const peer = await rawPeer(t, running.port('pull'), 'PUSH')
+    peer.write(Buffer.from('\x01\x0ctelemetry/d1\x00\x011'.repeat(5), 'latin1'))
+    peer.end()
+    await running.until('waiting', () => release !== undefined)
+    for (let turn = 0; turn < 20; turn++) await new Promise((next) => setImmediate(next))
+    open = Number.POSITIVE_INFINITY
+    release?.()
+    await running.count(5)
+    await running.until('ending', () => running.counts.get('closed_ended') === 1)
+    assert.equal(running.counts.get('lost_bytes'), undefined)
   })
 
   it('says what it had read and could not take when it stops', async (t) => {
