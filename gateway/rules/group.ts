@@ -7,7 +7,7 @@ import { TEXT } from '../reading.ts'
 import type { WindowRecord } from '../record.ts'
 import { type CompiledRule, compileRule, pattern } from './condition.ts'
 import type { RuleDefinition } from './definition.ts'
-import { type Key, KeyState } from './key-state.ts'
+import { HEARD, HIGH, type Key, KeyState, LOW, MOVED, NUMBER, STRIDE } from './key-state.ts'
 import { Profile, type WatchedField } from './profile.ts'
 
 /** The stage around the group. */
@@ -147,24 +147,27 @@ export class Group {
       key.grow()
     }
     const { positions, slots, isText, isRestless, isAwaited, fields } = plan
-    const { low, high, numbers, texts, moved } = key
+    const { texts, values } = key
     for (let i = 0; i < positions.length; i++) {
       const slot = slots[i] as number
       const at = positions[i] as number
       if (isAwaited[i] === 1) this.#heardOf(key, fields[i] as WatchedField)
       if (isText[i] === 1) {
         const text = reading.texts[at] as string
-        if (texts[slot] !== text || moved[slot] === 1) key.text(fields[i] as WatchedField, text, this.#dirty)
+        if (texts[slot] !== text || values[slot * STRIDE + MOVED] === 1)
+          key.text(fields[i] as WatchedField, text, this.#dirty)
         continue
       }
       const value = reading.numbers[at] as number
-      if (isRestless[i] === 0 && value > (low[slot] as number) && value < (high[slot] as number)) numbers[slot] = value
+      const place = slot * STRIDE
+      const isWithin = value > (values[place + LOW] as number) && value < (values[place + HIGH] as number)
+      if (isWithin && isRestless[i] === 0) values[place + NUMBER] = value
       else key.quantity(fields[i] as WatchedField, value, reading.time, this.#dirty)
     }
   }
 
   #heardOf(key: KeyState, { slot, absences }: WatchedField): void {
-    key.heardField[slot] = key.heard
+    key.values[slot * STRIDE + HEARD] = key.heard
     if (key.absent > 0) key.present(absences, this.#dirty)
   }
 

@@ -27,6 +27,21 @@ export interface Active {
 
 const NONE: readonly CompiledLeaf[] = []
 
+/** What a slot holds, by place. NaN: not there. */
+export const NUMBER = 0
+/** Within these, exclusive, no leaf on the number can change. */
+export const LOW = 1
+export const HIGH = 2
+/** Event time of the number, for rates. */
+export const TIME = 3
+/** The last rate, per ms; at the two places behind it, within what no leaf on it can change. */
+const RATE = 4
+/** The rules' clock when the field was last heard of. */
+export const HEARD = 7
+/** 1 when a leaf on changes may be true, 0 when all are false. */
+export const MOVED = 8
+export const STRIDE = 9
+
 export class KeyState {
   readonly key: Key
   readonly profile: Profile
@@ -46,21 +61,8 @@ export class KeyState {
   absent = 0
   /** When the timers look at it; Infinity: they do not. */
   due = Number.POSITIVE_INFINITY
-  /** Per slot. NaN: no number yet. */
-  numbers = new Float64Array(0)
-  /** Within these, exclusive, nothing can change. */
-  low = new Float64Array(0)
-  high = new Float64Array(0)
-  /** Event time of the value before, for rates. */
-  times = new Float64Array(0)
-  /** The last rate, per ms, and within what nothing can change; as `numbers`, `low` and `high`. */
-  rates = new Float64Array(0)
-  lowRate = new Float64Array(0)
-  highRate = new Float64Array(0)
-  /** Whether a leaf on changes may be true: 0 when all are false. */
-  moved = new Uint8Array(0)
-  /** The rules' clock when the field was last heard of. */
-  heardField = new Float64Array(0)
+  /** `STRIDE` numbers per slot: see there. One array, since a gateway has many keys. */
+  values = new Float64Array(0)
   readonly texts: (string | undefined)[] = []
 
   constructor(key: Key, profile: Profile, number: number, leaves: number, heard: number) {
@@ -74,55 +76,54 @@ export class KeyState {
   /** Room for all slots of the profile. */
   grow(): void {
     const size = this.profile.slots
-    if (this.numbers.length >= size) return
-    this.numbers = grown(this.numbers, size, Number.NaN)
-    this.low = grown(this.low, size, Number.NaN)
-    this.high = grown(this.high, size, Number.NaN)
-    this.times = grown(this.times, size, Number.NaN)
-    this.rates = grown(this.rates, size, Number.NaN)
-    this.lowRate = grown(this.lowRate, size, Number.NaN)
-    this.highRate = grown(this.highRate, size, Number.NaN)
-    const moved = new Uint8Array(size)
-    moved.set(this.moved)
-    this.moved = moved
-    this.heardField = grown(this.heardField, size, this.heard)
+    const { length } = this.values
+    if (length >= size * STRIDE) return
+    const grown = new Float64Array(size * STRIDE).fill(Number.NaN)
+    grown.set(this.values)
+    for (let at = length; at < grown.length; at += STRIDE) {
+      grown[at + HEARD] = this.heard
+      grown[at + MOVED] = 0
+    }
+    this.values = grown
   }
 
   /** The last value of a field. */
   value(name: string | undefined): Value | undefined {
     const field = name === undefined ? undefined : this.profile.field(name)
-    if (!field || field.slot >= this.numbers.length) return undefined
-    const number = this.numbers[field.slot] as number
+    const number = field && this.values[field.slot * STRIDE + NUMBER]
+    if (!field || number === undefined) return undefined
     return Number.isNaN(number) ? this.texts[field.slot] : number
   }
 
   /** A number that is not within its bounds, or of a restless field; puts rules whose leaves changed into `dirty`. */
   quantity(field: WatchedField, value: number, time: number, dirty: Set<number>): void {
     const { slot, edges, rates, changes, leaves } = field
-    const before = this.numbers[slot] as number
+    const { values } = this
+    const at = slot * STRIDE
+    const before = values[at + NUMBER] as number
     const known = !Number.isNaN(before)
     if (changes.length > 0) this.#change(field, known ? before : undefined, value, dirty)
-    if (rates.leaves.length > 0 && known) this.#rate(field, value - before, time - (this.times[slot] as number), dirty)
-    this.numbers[slot] = value
-    this.times[slot] = time
-    if (value > (this.low[slot] as number) && value < (this.high[slot] as number)) return
+    if (rates.leaves.length > 0 && known) this.#rate(field, value - before, time - (values[at + TIME] as number), dirty)
+    values[at + NUMBER] = value
+    values[at + TIME] = time
+    if (value > (values[at + LOW] as number) && value < (values[at + HIGH] as number)) return
     if (known) this.#pass(edges, before, value, dirty)
     else {
       this.texts[slot] = undefined
       for (const leaf of leaves) this.#set(leaf, leaf.ofNumber(value, this.truth[leaf.index] === 1), dirty)
     }
-    bound(edges.values, value, slot, this.low, this.high)
+    bound(edges.values, value, values, at + LOW)
   }
 
   text(field: WatchedField, value: string, dirty: Set<number>): void {
     const { slot, changes, leaves, byText } = field
     const before = this.texts[slot]
     if (changes.length > 0) this.#change(field, before, value, dirty)
-    else this.moved[slot] = 0
+    else this.values[slot * STRIDE + MOVED] = 0
     if (before === value) return
     this.texts[slot] = value
-    this.numbers[slot] = Number.NaN
-    this.low[slot] = Number.NaN
+    this.values[slot * STRIDE + NUMBER] = Number.NaN
+    this.values[slot * STRIDE + LOW] = Number.NaN
     if (before === undefined) {
       for (const leaf of leaves) this.#set(leaf, leaf.ofText(value), dirty)
       return
@@ -145,29 +146,29 @@ export class KeyState {
     if (leaf.field === undefined) return this.heard
     const slot = this.profile.field(leaf.field)?.slot ?? 0
     this.grow()
-    return this.heardField[slot] as number
+    return this.values[slot * STRIDE + HEARD] as number
   }
 
   /** Leaves on changes are true for one value: the first that differs. */
   #change({ slot, changes }: WatchedField, before: Value | undefined, value: Value, dirty: Set<number>): void {
     const moves = before !== undefined && before !== value
-    if (!moves && this.moved[slot] === 0) return
+    const at = slot * STRIDE + MOVED
+    if (!moves && this.values[at] === 0) return
     for (const leaf of changes) this.#set(leaf, moves && leaf.ofChange(before, value), dirty)
-    this.moved[slot] = moves ? 1 : 0
+    this.values[at] = moves ? 1 : 0
   }
 
-  #rate({ slot, rates: { values, leaves } }: WatchedField, by: number, elapsed: number, dirty: Set<number>): void {
+  #rate({ slot, rates }: WatchedField, by: number, elapsed: number, dirty: Set<number>): void {
     if (elapsed <= 0) return
+    const { values } = this
+    const at = slot * STRIDE + RATE
     const rate = by / elapsed
-    if (rate > (this.lowRate[slot] as number) && rate < (this.highRate[slot] as number)) {
-      this.rates[slot] = rate
-      return
-    }
-    const before = this.rates[slot] as number
-    if (Number.isNaN(before)) for (const leaf of leaves) this.#set(leaf, leaf.ofNumber(rate, false), dirty)
-    else this.#pass({ values, leaves }, before, rate, dirty)
-    this.rates[slot] = rate
-    bound(values, rate, slot, this.lowRate, this.highRate)
+    const before = values[at] as number
+    values[at] = rate
+    if (rate > (values[at + 1] as number) && rate < (values[at + 2] as number)) return
+    if (Number.isNaN(before)) for (const leaf of rates.leaves) this.#set(leaf, leaf.ofNumber(rate, false), dirty)
+    else this.#pass(rates, before, rate, dirty)
+    bound(rates.values, rate, values, at + 1)
   }
 
   /** A number goes from one value to another: only what lies between can change. */
@@ -188,16 +189,10 @@ export class KeyState {
   }
 }
 
-function grown(array: Float64Array<ArrayBuffer>, size: number, fill: number): Float64Array<ArrayBuffer> {
-  const next = new Float64Array(size).fill(fill)
-  next.set(array)
-  return next
-}
-
-/** Sets the nearest edges around a value. On an edge, any other value is beyond it. */
-function bound(edges: Float64Array, value: number, slot: number, low: Float64Array, high: Float64Array): void {
+/** Sets the nearest edges around a value, at `low` and behind it. On an edge, any other value is beyond it. */
+function bound(edges: Float64Array, value: number, values: Float64Array, low: number): void {
   const at = below(edges, value)
-  low[slot] = at > 0 ? (edges[at - 1] as number) : Number.NEGATIVE_INFINITY
-  high[slot] = at < edges.length ? (edges[at] as number) : Number.POSITIVE_INFINITY
-  if (edges[at] === value) low[slot] = Number.NaN
+  values[low] = at > 0 ? (edges[at - 1] as number) : Number.NEGATIVE_INFINITY
+  values[low + 1] = at < edges.length ? (edges[at] as number) : Number.POSITIVE_INFINITY
+  if (edges[at] === value) values[low] = Number.NaN
 }

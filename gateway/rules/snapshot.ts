@@ -1,6 +1,6 @@
 /** A key's state as plain JSON, by names of rules and fields: it fits into another arrangement of the same rules. */
 import { ABSENT, type CompiledLeaf, type CompiledRule } from './condition.ts'
-import type { Active, Key, KeyState } from './key-state.ts'
+import { type Active, HEARD, type Key, type KeyState, MOVED, NUMBER, STRIDE, TIME } from './key-state.ts'
 
 export interface SavedGroup {
   readonly signature: string
@@ -21,9 +21,10 @@ export interface SavedKey {
 export function saveKey(state: KeyState): SavedKey {
   const fields: Record<string, readonly [number | null, number | null, number | null, string?]> = {}
   for (const { name, slot } of state.profile.known()) {
-    if (slot >= state.numbers.length) continue
+    const place = slot * STRIDE
+    if (place >= state.values.length) continue
     const text = state.texts[slot]
-    const numbers = [state.numbers, state.times, state.heardField].map((array) => finite(array[slot])) as [
+    const numbers = [NUMBER, TIME, HEARD].map((at) => finite(state.values[place + at])) as [
       number | null,
       number | null,
       number | null,
@@ -57,13 +58,14 @@ export function loadKey(state: KeyState, saved: SavedKey, rules: readonly Compil
   for (const [name, [number, time, heard, text]] of Object.entries(saved.fields)) {
     const slot = state.profile.field(name)?.slot
     if (slot === undefined) continue
-    state.heardField[slot] = heard ?? saved.heard
+    const place = slot * STRIDE
+    state.values[place + HEARD] = heard ?? saved.heard
+    state.values[place + MOVED] = 1
     if (!complete) continue
-    state.numbers[slot] = number ?? Number.NaN
-    state.times[slot] = time ?? Number.NaN
+    state.values[place + NUMBER] = number ?? Number.NaN
+    state.values[place + TIME] = time ?? Number.NaN
     state.texts[slot] = text
   }
-  state.moved.fill(1)
   for (const rule of state.profile.rules) {
     const known = rules.includes(rule) ? saved.rules[rule.definition.name] : undefined
     if (known) loadRule(state, rule, known)

@@ -19,7 +19,7 @@ import type { CompiledRule } from './condition.ts'
 import type { RuleDefinition } from './definition.ts'
 import { type RuleFact, STAGE } from './facts.ts'
 import type { Group, GroupHost } from './group.ts'
-import type { KeyState } from './key-state.ts'
+import { HEARD, type KeyState, STRIDE } from './key-state.ts'
 import type { SavedGroup } from './snapshot.ts'
 import { Timers } from './timers.ts'
 
@@ -223,7 +223,8 @@ export class RuleStage implements Watcher, GroupHost, AlertHost {
     for (const group of this.#arrangement.groups) {
       for (const key of group.keys()) {
         key.heard = Math.min(key.heard, clock)
-        for (let i = 0; i < key.heardField.length; i++) key.heardField[i] = Math.min(key.heardField[i] as number, clock)
+        for (let at = HEARD; at < key.values.length; at += STRIDE)
+          key.values[at] = Math.min(key.values[at] as number, clock)
       }
     }
   }
