@@ -130,6 +130,7 @@ export function createCommands({ deviceIs, highWater, count }: CommandOptions): 
         listeners.add(listener)
         return () => listeners.delete(listener)
       },
+      describe: (device) => (dealers.has(device) || hasSubscriber(device) ? { state: 'online' } : undefined),
       execute,
     },
     router: {

@@ -120,6 +120,10 @@ export function createCommandLinks(options: CommandOptions): CommandLinks {
         listeners.add(listener)
         return () => listeners.delete(listener)
       },
+      describe(device) {
+        const link = links.get(device)
+        return link && { state: 'online', details: { credit: link.has_credit() } }
+      },
       execute,
     },
 

@@ -65,6 +65,7 @@ export function createListener(config: ListenConfig, context: PluginContext): Ro
         reachable.add(listener)
         return () => reachable.delete(listener)
       },
+      describe: (device) => commands?.commander.describe?.(device),
       execute(command, signal) {
         if (commands) return commands.commander.execute(command, signal)
         return Promise.reject(new NotConnectedError('SLUICE_AMQP_DEVICE', 'the AMQP source is not running'))

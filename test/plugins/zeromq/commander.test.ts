@@ -28,6 +28,8 @@ describe('zeromq commander against libzmq', { skip: NO_ZMQ }, () => {
     await running.until('reaching', () => commanderOf(running).reaches('d1'))
     assert.deepEqual(reachable, ['d1'])
     assert.equal(commanderOf(running).reaches('d2'), false)
+    assert.deepEqual(commanderOf(running).describe?.('d1'), { state: 'online' })
+    assert.equal(commanderOf(running).describe?.('d2'), undefined)
     const result = execute(running)
     assert.deepEqual(await zmq.receive('a'), [['command/d1/open', '{"id":"c1","args":{"by":3}}']])
     await zmq.send('a', [ACK, '{"id":"c1","ok":false,"reason":"stuck","result":4}'])
