@@ -163,6 +163,19 @@ test('retained messages come to new subscribers and are bounded', async (t) => {
   assert.equal(broker.status().retained, 1)
 })
 
+test('a new subscriber gets all that is retained, as fast as it reads', async (t) => {
+  const { port, broker } = await startBroker(t, { limits: { subscriberQueue: 100_000 } })
+  const payload = Buffer.alloc(20_000, 0x61)
+  for (let i = 0; i < 300; i++)
+    await broker.publish(`r/${i + 100}`, payload, { retain: true, qos: i % 2 === 0 ? 0 : 1 })
+  const reader = new RawClient(t, port)
+  reader.discards = true
+  reader.send(connectPacket(), subscribePacket(1, ['r/+', 0]))
+  const all = 4 + 5 + 300 * publishPacket('r/100', payload).length
+  await until(() => reader.total >= all, 'all of them')
+  assert.equal(broker.status().dropped.subscriber_queue, undefined)
+})
+
 test('a will is published when the connection is lost, not after a DISCONNECT', async (t) => {
   const { port } = await startBroker(t)
   const watcher = await subscriber(t, port, 'will/#', 2)
