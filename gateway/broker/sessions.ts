@@ -60,10 +60,10 @@ export class Sessions {
   /** The client's session, as it was left or a new one (MQTT-3.1.2-4, -5); `line` has taken it over from now on. */
   open(client: string, connect: Connect, line: Subscriber): Opened {
     const old = this.#all.get(client)
-    if (old && connect.clean) this.#end(old)
     const kept = connect.clean ? undefined : old
-    // Ids that a crash left behind are not those of a new session.
+    // Packet ids that came before are not those of a new session.
     const entry = kept ? 0 : this.#parts.forget(client)
+    if (old && !kept) this.#end(old)
     const session = kept ?? new Session(client)
     this.#away.delete(session)
     this.#all.set(client, session)

@@ -23,9 +23,9 @@ export async function restoreSessions(log: SessionLog, parts: RestoreParts): Pro
   for (const [number, each] of restored.sessions) {
     const session = sessionOf(each, parts)
     log.known(session, number)
-    sessions.restore(session)
     for (const subscription of each.subscriptions.values())
       subscriptions.add({ session, ...subscription, ...splitShare(subscription.filter) })
+    sessions.restore(session)
   }
   for (const publication of restored.retained.values()) retained.set(publication)
   log.keep({
