@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import type { Examined, Loaded } from '../config/load.ts'
 import { planReload } from '../config/reload.ts'
-import { digestOf, saveConfig } from '../config/save.ts'
+import { digestOf, restoreConfig, saveConfig } from '../config/save.ts'
 import { ConfigError, RequestError, reasonOf, StartError } from '../errors.ts'
 import type { ConfigCheck, ConfigFile } from '../http/schemas.ts'
 import { tryRules } from '../rules/trial.ts'
@@ -55,30 +55,37 @@ export function createConfiguring({ running, source, reload }: ConfiguringParts)
       throw new RequestError(409, 'SLUICE_CONFIG_UNREADABLE', `${file} cannot be read: ${reasonOf(error)}`)
     })
   }
+  const apply = async (text: string, digest: string | undefined): Promise<ConfigCheck> => {
+    const file = fileOf()
+    const before = await read()
+    if (digest !== undefined && digest !== digestOf(before))
+      throw new RequestError(409, 'SLUICE_CONFIG_CHANGED', `${file} was changed meanwhile: load it again`)
+    const check = checkOf(await examine(text), running)
+    if (!check.valid) throw new RequestError(400, 'SLUICE_CONFIG', wordsOf(check))
+    const backup = await saveConfig(file, text)
+    try {
+      if (source) await reload(await source.load())
+    } catch (error) {
+      // As a bad file at SIGHUP: the old config stays, and here the old file too.
+      await restoreConfig(file, before)
+      if (error instanceof StartError || error instanceof ConfigError)
+        throw new RequestError(400, 'SLUICE_CONFIG', `the old config stays: ${error.message}`, { cause: error })
+      throw error
+    }
+    return { ...check, backup }
+  }
+  /** One at a time. */
+  let last: Promise<unknown> = Promise.resolve()
   return {
     async file() {
       const yaml = await read()
       return { file: fileOf(), yaml, digest: digestOf(yaml) }
     },
     check: async (text) => checkOf(await examine(text), running),
-    async apply(text, digest) {
-      const file = fileOf()
-      const before = await read()
-      if (digest !== undefined && digest !== digestOf(before))
-        throw new RequestError(409, 'SLUICE_CONFIG_CHANGED', `${file} was changed meanwhile: load it again`)
-      const check = checkOf(await examine(text), running)
-      if (!check.valid) throw new RequestError(400, 'SLUICE_CONFIG', wordsOf(check))
-      const backup = await saveConfig(file, text)
-      try {
-        if (source) await reload(await source.load())
-      } catch (error) {
-        // As a bad file at SIGHUP: the old config stays, and here the old file too.
-        await saveConfig(file, before)
-        if (error instanceof StartError || error instanceof ConfigError)
-          throw new RequestError(400, 'SLUICE_CONFIG', `the old config stays: ${error.message}`, { cause: error })
-        throw error
-      }
-      return { ...check, backup }
+    apply(text, digest) {
+      const mine = last.then(() => apply(text, digest))
+      last = mine.catch(() => undefined)
+      return mine
     },
   }
 }

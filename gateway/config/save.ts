@@ -28,6 +28,12 @@ export async function saveConfig(file: string, text: string): Promise<string> {
   }
 }
 
+/** Takes a save back. */
+export async function restoreConfig(file: string, text: string): Promise<void> {
+  const path = await realpath(file)
+  await replace(path, Buffer.from(text), (await stat(path)).mode)
+}
+
 async function replace(path: string, content: Buffer, mode: number): Promise<void> {
   const fresh = `${path}.new`
   await rm(fresh, { force: true })
