@@ -110,7 +110,11 @@ class Client {
     if (code === GET) {
       const answer = [uintOption(OBSERVE, 1), uintOption(CONTENT_FORMAT, 0)]
       this.#socket.send(encode(ACK, CONTENT, id, token, answer, Buffer.from('21.5')))
-    } else if (type === ACK && id === this.#id && code !== 0) {
+      return
+    }
+    // A response that took longer than half a second comes in a message of its own.
+    if (type === CON) this.#socket.send(encode(ACK, 0, id))
+    if (type === CON || (type === ACK && id === this.#id && code !== 0)) {
       const location = texts(options, LOCATION_PATH)
       if (location.length > 0) this.#location = location.join('/')
       this.#answered?.(code >> 5 === 2)

@@ -197,11 +197,14 @@ export function createClient({ clock, endpoint, maxBody = 1024 * 1024 }: ClientO
 
   function observe(peer: Peer, request: ClientRequest, handler: ObservationHandler): ClientObservation {
     const order = createNotificationOrder()
-    const stop = new AbortController()
+    // Made when it is needed: it takes more memory than all else of an observation.
+    let stop: AbortController | undefined
+    let over = false
     const plain: ClientRequest = { ...request, code: request.code || GET }
     const end = (error: CoapError) => {
-      if (stop.signal.aborted) return
-      stop.abort()
+      if (over) return
+      over = true
+      stop?.abort()
       pending.cancel()
       handler.ended(error)
     }
@@ -219,7 +222,7 @@ export function createClient({ clock, endpoint, maxBody = 1024 * 1024 }: ClientO
         return
       }
       const deliver = (response: ClientResponse) => {
-        if (stop.signal.aborted) return
+        if (over) return
         if (isSuccess(message.code)) handler.notification(response, receipt)
         else receipt.acknowledge()
         if (!isSuccess(message.code))
@@ -228,11 +231,13 @@ export function createClient({ clock, endpoint, maxBody = 1024 * 1024 }: ClientO
           end(new CoapError(`${request.path} cannot be observed`, { response: message.code }))
       }
       if (!blockIn(message, BLOCK2)?.more) deliver(responseOf(message, message.payload))
-      else
+      else {
+        stop ??= new AbortController()
         complete(peer, plain, message, stop.signal).then(deliver, () => {
           // It changed meanwhile, and then a newer notification is on its way; or the peer is gone, and it is silent.
           receipt.forget()
         })
+      }
     }
     const pending = endpoint.request(
       peer,
@@ -241,8 +246,9 @@ export function createClient({ clock, endpoint, maxBody = 1024 * 1024 }: ClientO
     )
     return {
       cancel(tell = false) {
-        if (stop.signal.aborted) return
-        stop.abort()
+        if (over) return
+        over = true
+        stop?.abort()
         pending.cancel()
         if (!tell) return
         const bye = { code: plain.code, options: [...optionsOf(plain), uintOption(OBSERVE, 1)], token: pending.token }

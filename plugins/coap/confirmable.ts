@@ -64,6 +64,9 @@ export function createConfirmables(
     to.underWay?.delete(message.id)
     const next = to.waiting?.shift()
     if (next) start(to, next)
+    // Most peers are silent most of the time: what is empty takes no memory.
+    if (to.underWay?.size === 0) to.underWay = undefined
+    if (to.waiting?.length === 0) to.waiting = undefined
     if (outcome) message.done(outcome)
   }
 

@@ -74,11 +74,7 @@ export function createOwnRequests(parts: Parts): OwnRequests {
       // We speak first, to an address a person configured or that has registered: that is proof enough.
       to.verified = true
       const token = what.token ?? tokens.next()
-      const key = keyOf(peer, token)
-      const request = new OwnRequest(parts, to, token, handler, () => {
-        if (all.get(key) === request) all.delete(key)
-      })
-      all.set(key, request)
+      const request = new OwnRequest(parts, all, to, token, handler)
       const datagram = (id: number, type: typeof CON | typeof NON) =>
         encode(type, what.code, id, token, what.options, what.payload)
       if (what.confirmable === false) parts.transmit(to, datagram(correspondents.nextId(to), NON))
@@ -110,27 +106,29 @@ export class OwnRequest implements Pending {
   readonly token: Buffer
   readonly #confirmables: Confirmables
   readonly #handler: ResponseHandler
-  readonly #ended: () => void
-  readonly #timeout: Timer
+  /** Not a closure that takes it out: an observation would hold on to the request that began it. */
+  readonly #among: Map<string, OwnRequest>
+  #timeout: Timer | undefined
   #over = false
 
   constructor(
     { clock, confirmables }: Parts,
+    among: Map<string, OwnRequest>,
     to: Correspondent,
     token: Buffer,
     handler: ResponseHandler,
-    ended: () => void,
   ) {
     this.to = to
     this.token = token
     this.#confirmables = confirmables
     this.#handler = handler
-    this.#ended = ended
+    this.#among = among
+    among.set(keyOf(to.peer, token), this)
     this.#timeout = clock.after(SEPARATE_RESPONSE_WAIT, () => this.fail('no response in time'))
   }
 
   responded(message: CoapMessage, receipt: Receipt): void {
-    this.#timeout.cancel()
+    this.#settle()
     this.#handler.response(message, receipt)
   }
 
@@ -149,8 +147,15 @@ export class OwnRequest implements Pending {
 
   #end(): void {
     this.#over = true
-    this.#timeout.cancel()
-    this.#ended()
+    this.#settle()
+    const key = keyOf(this.to.peer, this.token)
+    if (this.#among.get(key) === this) this.#among.delete(key)
+  }
+
+  /** An observation lives on; its timer need not. */
+  #settle(): void {
+    this.#timeout?.cancel()
+    this.#timeout = undefined
   }
 }
 
