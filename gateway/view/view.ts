@@ -1,3 +1,4 @@
+/** What people and programs see of a running gateway: the `Api` that HTTP serves, made of plain look-ups. */
 import { commandStatus } from '../commands/open.ts'
 import { ask } from '../history/ask.ts'
 import { rawAnswer } from '../history/raw.ts'
@@ -45,7 +46,7 @@ export function createView(parts: ViewParts): Api {
         {
           history: parts.history,
           windows: pipeline.windows.definitions,
-          unit: (id, field) => descriptions.get(id)?.units[field],
+          unit: (id, field) => unitOf(descriptions.get(id)?.units, field),
           raw: (question) => rawAnswer(parts.journal.log, pipeline.flow.decode, question),
           now: clock.now(),
         },
@@ -104,4 +105,8 @@ export function createView(parts: ViewParts): Api {
     telemetry: parts.telemetry,
     subscribe: (interest, listener) => live.subscribe(interest, listener),
   }
+}
+
+function unitOf(units: Readonly<Record<string, string>> | undefined, field: string): string | undefined {
+  return units && Object.hasOwn(units, field) ? units[field] : undefined
 }
