@@ -29,7 +29,7 @@ export interface Emit {
   /**
    * The fast lane, with no promise per message. False when there is no room: the message was not taken, `settled` is
    * not called, and the caller stops reading until `room()` resolves. `settled` is called in the order of the offers;
-   * null when the sender expects no acknowledgement: the message joins the next commit, and nothing waits for it.
+   * null when the sender expects no acknowledgement: the message is as durable as others, and nobody is told.
    */
   offer(message: Message, settled: Settled | null): boolean
   /** Resolves when there is room again. */

@@ -19,10 +19,9 @@ export function createEmit(intake: Intake, source: SourceState, clock: Clock, se
     const origin = intake.origin(topic)
     const bytes = bufferOf(payload)
     const received = message.received ?? clock.now()
-    const waits = settled !== null
-    const entry = intake.take(source, origin, bytes, 0, bytes.length, message.contentType, Math.floor(received), waits)
+    const entry = intake.take(source, origin, bytes, 0, bytes.length, message.contentType, Math.floor(received), true)
     if (entry === NO_ROOM) return false
-    if (waits) settle.add(entry, source.durability, settled)
+    if (settled) settle.add(entry, source.durability, settled)
     return true
   }
   const room = () => new Promise<void>((resolve) => settle.whenRoom(resolve))
