@@ -74,7 +74,11 @@ export async function openPluginStores(parts: PluginStoreParts): Promise<PluginS
       for (const [key, value] of entries)
         if (log.append(Buffer.from(JSON.stringify([instance, key, value]))) < 0) return
     records = live
-    log.flush().then(() => log.trimTo(from))
+    // What cannot be deleted now is deleted with what comes after it.
+    log
+      .flush()
+      .then(() => log.trimTo(from))
+      .catch(() => undefined)
   }
 
   function entriesOf(instance: string): Entries {
