@@ -19,6 +19,9 @@ export class SocketWire implements Wire {
    */
   read(take: (chunk: Buffer) => void): void {
     const socket = this.#socket
+    // What came with the handshake of TLS.
+    const early = socket.readableLength > 0 ? (socket.read() as Buffer | null) : null
+    if (early) take(early)
     socket.push = (chunk: Buffer | null) => {
       if (chunk === null) return Socket.prototype.push.call(socket, null)
       take(chunk)
