@@ -54,27 +54,26 @@ export class Acknowledging<Route> {
 
   /** Acknowledge when the journal has `entry`; 0: behind what the connection waits for. */
   journaled(connection: Connection<Route>, kind: number, id: number, entry: number, reason = SUCCESS): void {
-    if (connection.unacknowledged === 0 && entry <= this.#parts.intake.durable) {
-      this.#now(connection, kind, id, reason)
+    if (entry <= this.#parts.intake.durable) {
+      this.#behind(connection, kind, id, reason)
       return
     }
     connection.waitsForJournal = true
     this.#journal.add(connection, kind, id, entry, reason)
-    if (this.#isTooMuch(connection, connection.unacknowledged - 1)) return
-    if (connection.unacknowledged >= this.#parts.limits.unacknowledged)
-      this.#parts.host.block(connection, BY_UNACKNOWLEDGED)
+    this.#bound(connection)
   }
 
   /** Acknowledge when what was recorded of sessions since `newest` is durable. */
   kept(connection: Connection<Route>, kind: number, id: number, newest: number, reason = SUCCESS): void {
     const { store } = this.#parts
     const number = store.flush()
-    if (connection.unacknowledged === 0 && (number === newest || number <= store.durable)) {
-      this.#now(connection, kind, id, reason)
+    if (number === newest || number <= store.durable) {
+      this.#behind(connection, kind, id, reason)
       return
     }
     connection.waitsForJournal = false
-    this.#sessions.add(connection, kind, id, number === newest ? 0 : number, reason)
+    this.#sessions.add(connection, kind, id, number, reason)
+    this.#bound(connection)
   }
 
   /** The connection still waits for the other disk: the message comes again when it does not. */
@@ -134,9 +133,23 @@ export class Acknowledging<Route> {
     return entry >= 0
   }
 
-  #now(connection: Connection<Route>, kind: number, id: number, reason: number): void {
+  /** It waits for no disk, but is not to overtake what the connection waits for. */
+  #behind(connection: Connection<Route>, kind: number, id: number, reason: number): void {
+    const queue = connection.waitsForJournal ? this.#journal : this.#sessions
+    // Nothing in the queue: no commit is to come that would let it go.
+    if (connection.unacknowledged > 0 && queue.length > 0) {
+      queue.add(connection, kind, id, 0, reason)
+      return
+    }
     if (kind === PUBREC) connection.received(id)
     this.#journal.now(connection, kind, id, 64, reason)
+  }
+
+  /** A connection that waits for too many is read no further. */
+  #bound(connection: Connection<Route>): void {
+    if (this.#isTooMuch(connection, connection.unacknowledged - 1)) return
+    if (connection.unacknowledged >= this.#parts.limits.unacknowledged)
+      this.#parts.host.block(connection, BY_UNACKNOWLEDGED)
   }
 
   /** The client has sent more than it was told that it may (MQTT 5 section 3.3.4). */

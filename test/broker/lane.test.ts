@@ -68,6 +68,19 @@ test('acknowledgements keep the order of their messages, telemetry or not', asyn
   await client.ping()
 })
 
+test('a release is answered also while telemetry of its connection waits for the journal', async (t) => {
+  const { port, intake } = await startBroker(t)
+  intake.instant = false
+  const client = await RawClient.open(t, port)
+  client.send(publishPacket('plain', 'x', { qos: 2, id: 1 }))
+  assert.deepEqual(await client.read(4), ack(PUBREC, 1))
+  client.send(publishPacket('telemetry/d', 'x', { qos: 1, id: 2 }), pubrel(1), pubrel(9))
+  await intake.count(1)
+  intake.commit()
+  assert.deepEqual(await client.read(12), Buffer.concat([ack(PUBACK, 2), ack(PUBCOMP, 1), ack(PUBCOMP, 9)]))
+  await client.ping()
+})
+
 test('many connections get their own acknowledgements from one commit', async (t) => {
   const { port, intake } = await startBroker(t)
   intake.instant = false
