@@ -139,7 +139,10 @@ async function main(): Promise<void> {
     if (existsSync('/usr/bin/coap-server-notls')) print(await coap())
     else process.stdout.write('coap is skipped: libcoap3-bin is not installed\n')
   }
-  if (wanted('lwm2m')) process.stdout.write(`\n${await measureSessions()}\n${await measureRegistrations()}\n`)
+  if (wanted('lwm2m')) {
+    process.stdout.write(`\n${await measureSessions()}\n`)
+    process.stdout.write(`${await measureRegistrations()}\n`)
+  }
   if (wanted('outbox')) process.stdout.write(`\n${await measureOutbox()}\n`)
   if (wanted('start')) process.stdout.write(`\n${await measureStart(RUNS)}\n`)
 }
