@@ -104,6 +104,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: Undo): Promise
     deadLetters: stages.deadLetters,
     store: storage.checkpoints,
     stages: stages.state,
+    claim: () => entrance.intake.control({ type: 'advance', shown: [] }),
     clock,
     log: log.child({ stage: 'journal' }),
   })

@@ -25,6 +25,8 @@ export interface CheckpointingParts {
   readonly history?: Pick<History, 'cut' | 'flush'> | undefined
   readonly store: CheckpointStore
   readonly stages: () => Readonly<Record<string, unknown>>
+  /** Journals an entry that changes nothing; false when there is no room. */
+  readonly claim: () => boolean
   readonly clock: Clock
   readonly log: PluginLog
 }
@@ -52,6 +54,9 @@ export function createCheckpointing(parts: CheckpointingParts): Checkpointing {
   const complaint = createComplaint(clock)
 
   const make = async () => {
+    // What is not journaled is processed under the number of the next entry: a checkpoint that counts it needs that entry.
+    if (pipeline.entry > journal.last && !parts.claim())
+      throw new BusyError('SLUICE_CHECKPOINT_EARLY', 'the journal has no room now')
     const { entry } = pipeline
     const facts: CheckpointFacts = {
       journal: journal.log.epoch,

@@ -210,3 +210,23 @@ test('SIGTERM: exits 0 within 5 s with upstreams that take connections and never
     mute.close()
   }
 })
+
+test('SIGTERM: what a source without a journal brought is still there after the next start', async () => {
+  const on = site({
+    ...LOOPBACK,
+    http: { listen: '127.0.0.1:0', durability: 'none' },
+    windows: { hours: { tumbling: '1h', by: ['device'] } },
+  })
+  const first = await start(on)
+  const url = `http://127.0.0.1:${first.ports.http}/api/telemetry/d`
+  for (const v of [1, 2]) assert.equal((await fetch(url, { method: 'POST', body: JSON.stringify({ v }) })).status, 204)
+  assert.equal(await first.kill(), 0)
+  const second = await start(on)
+  const { windows } = (await (await fetch(`http://127.0.0.1:${second.ports.http}/api/audit`)).json()) as {
+    windows: { source: string; decoded: number; open: number }[]
+  }
+  assert.deepEqual(
+    windows.map(({ source, decoded, open }) => [source, decoded, open]),
+    [['http', 2, 2]],
+  )
+})
