@@ -19,6 +19,7 @@ test('a port alone is refused, because nobody knows how wide it should listen', 
 test('what is nearly an address is refused with the address that was probably meant', () => {
   assert.throws(() => parseAddress('::1'), /has no port: write \[::1\]:1883/)
   assert.throws(() => parseAddress('localhost'), /has no port: write localhost:1883/)
+  assert.throws(() => parseAddress('localhost', '127.0.0.1:8080'), /has no port: write localhost:8080/)
   assert.throws(() => parseAddress('mqtt://0.0.0.0:1883'), /is a URL: an address to listen on is 0.0.0.0:1883/)
   assert.throws(() => parseAddress('127.0.0.1:99999'), /port 99999 of 127.0.0.1:99999 is above 65535/)
   assert.throws(() => parseAddress('127.0.0.300:1883'), /127.0.0.300 is not an IP address/)
@@ -38,11 +39,11 @@ test('only loopback addresses are loopback', () => {
     '[::ffff:10.0.0.1]:1',
   ]
   assert.deepEqual(
-    loopback.map(parseAddress).map(isLoopback),
+    loopback.map((text) => parseAddress(text)).map(isLoopback),
     loopback.map(() => true),
   )
   assert.deepEqual(
-    wide.map(parseAddress).map(isLoopback),
+    wide.map((text) => parseAddress(text)).map(isLoopback),
     wide.map(() => false),
   )
 })
