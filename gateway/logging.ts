@@ -5,7 +5,7 @@
  *   error  data was lost, or a person must act        info   what a person wants to read once
  *   warn   degraded, heals by itself                  debug  what happens, message by message at most
  */
-import pino, { type DestinationStream, type Logger } from 'pino'
+import pino, { type DestinationStream, type Logger, type LoggerOptions } from 'pino'
 import type { Clock } from './clock.ts'
 import type { PluginLog } from './plugin.ts'
 
@@ -17,6 +17,8 @@ export interface Log extends PluginLog {
   child(bindings: object): Log
   /** For this log, its parents and all their children. */
   setLevel(level: LogLevel): void
+  /** An error after which the process ends at once: on its way out before this returns. */
+  last(fields: object, text: string): void
   /** Writes out what is buffered, at the end of the process. */
   flush(): void
 }
@@ -35,20 +37,27 @@ const MAX_WAITING = 1024 * 1024
 export async function createLog(clock: Clock, options: LogOptions = {}): Promise<Log> {
   const pretty = options.pretty ?? (options.destination === undefined && process.stderr.isTTY === true)
   const output = options.destination ?? pino.destination({ fd: 2, sync: false, maxLength: MAX_WAITING })
-  const stream = pretty ? await prettyStream(output) : output
-  const root = pino(
-    {
-      level: 'debug',
-      base: null,
-      timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`,
-      formatters: { level: (label) => ({ level: label }) },
-    },
-    stream,
-  )
+  const root = pino(form(clock), pretty ? await prettyStream(output) : output)
   const flush = () => {
     if ('flushSync' in output && typeof output.flushSync === 'function') output.flushSync()
   }
-  return wrap(root, { threshold: rank(options.level ?? 'info') }, flush)
+  // A write that the other one has handed to the system is lost when the process ends.
+  const atOnce = options.destination ?? pino.destination({ fd: 2, sync: true })
+  const ending = pino(form(clock), pretty ? await prettyStream(atOnce) : atOnce)
+  const last = (fields: object, text: string) => {
+    flush()
+    ending.error(fields, text)
+  }
+  return wrap(root, { threshold: rank(options.level ?? 'info') }, last, flush)
+}
+
+function form(clock: Clock): LoggerOptions {
+  return {
+    level: 'debug',
+    base: null,
+    timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`,
+    formatters: { level: (label) => ({ level: label }) },
+  }
 }
 
 /** In this process: a worker would need a file of its own, which a single executable has not. Loaded only when needed. */
@@ -68,16 +77,17 @@ function rank(level: LogLevel): number {
   return LOG_LEVELS.indexOf(level)
 }
 
-function wrap(logger: Logger, shared: { threshold: number }, flush: () => void): Log {
+function wrap(logger: Logger, shared: { threshold: number }, last: Log['last'], flush: () => void): Log {
   return {
     debug: (fields, text) => void (shared.threshold <= 0 && logger.debug(fields, text)),
     info: (fields, text) => void (shared.threshold <= 1 && logger.info(fields, text)),
     warn: (fields, text) => void (shared.threshold <= 2 && logger.warn(fields, text)),
     error: (fields, text) => void logger.error(fields, text),
-    child: (bindings) => wrap(logger.child(bindings), shared, flush),
+    child: (bindings) => wrap(logger.child(bindings), shared, last, flush),
     setLevel(level) {
       shared.threshold = rank(level)
     },
+    last,
     flush,
   }
 }

@@ -59,8 +59,7 @@ async function run<L extends LoadedConfig>(context: CommandContext<Actions<L>>, 
 /** After a defect nobody knows what state the gateway is in: it ends, and what starts it again recovers the journal. */
 function endWithDefects(log: Log): void {
   process.prependListener('uncaughtException', (error) => {
-    log.error({ err: error, code: 'SLUICE_DEFECT' }, 'unexpected failure, the gateway ends')
-    log.flush()
+    log.last({ err: error, code: 'SLUICE_DEFECT' }, 'unexpected failure, the gateway ends')
     process.exit(EXIT.failure)
   })
 }

@@ -50,5 +50,6 @@ export const silentLog: Log = {
   error: quiet,
   child: () => silentLog,
   setLevel: quiet,
+  last: quiet,
   flush: quiet,
 }
