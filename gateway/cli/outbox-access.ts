@@ -1,8 +1,9 @@
 /** The outbox as the commands use it: of the running gateway, else in its files. */
 import { Readable } from 'node:stream'
-import { RequestError, SluiceError } from '../errors.ts'
+import { SluiceError } from '../errors.ts'
 import type { OutboxSink, OutboxStatus, SkipRequest } from '../http/schemas.ts'
 import type { StoredOutbox } from '../outbox/stored.ts'
+import { notRemoved, unknownSink } from '../outbox/unknown.ts'
 import type { RecordClass } from '../record.ts'
 import type { CommandContext } from './actions.ts'
 import { type Client, connectClient } from './client.ts'
@@ -63,7 +64,7 @@ function ofRunning(client: Client): OutboxAccess {
 
 function ofFiles(outbox: StoredOutbox): OutboxAccess {
   const known = <T>(value: T | undefined, sink: string): T => {
-    if (value === undefined) throw new RequestError(404, 'SLUICE_UNKNOWN_UPSTREAM', `no upstream is named ${sink}`)
+    if (value === undefined) throw unknownSink(sink)
     return value
   }
   return {
@@ -74,7 +75,7 @@ function ofFiles(outbox: StoredOutbox): OutboxAccess {
     export: async (sink, recordClass) => Readable.from(lines(known(outbox.export(sink, recordClass), sink))),
     skip: async (sink, { class: recordClass, through }) => known(await outbox.skip(sink, recordClass, through), sink),
     async forget(sink) {
-      known((await outbox.forget(sink)) || undefined, sink)
+      if (!(await outbox.forget(sink))) throw notRemoved(sink)
     },
   }
 }

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { z } from 'zod'
-import { RequestError } from '../../errors.ts'
+import { notRemoved, unknownSink } from '../../outbox/unknown.ts'
 import type { App, AppParts } from '../parts.ts'
 import * as schemas from '../schemas.ts'
 import { recordChange } from './changes.ts'
@@ -81,7 +81,7 @@ export function outboxRoutes(app: App, parts: AppParts): void {
     },
     async (request, reply) => {
       const { sink } = request.params
-      found((await api.forgetSink(sink)) || undefined, sink)
+      if (!(await api.forgetSink(sink))) throw notRemoved(sink)
       await recordChange(parts, request, 'outbox.forget', `dropped what was kept for upstream ${sink}`, { sink })
       return reply.code(204).send()
     },
@@ -127,6 +127,6 @@ async function* lines(records: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
 }
 
 function found<T>(value: T | undefined, sink: string): T {
-  if (value === undefined) throw new RequestError(404, 'SLUICE_UNKNOWN_UPSTREAM', `no upstream is named ${sink}`)
+  if (value === undefined) throw unknownSink(sink)
   return value
 }
