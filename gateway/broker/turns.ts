@@ -13,7 +13,7 @@
 import type { Clock } from '../clock.ts'
 
 /** ms. */
-const TURN = 10
+const TURN = 4
 /** Part of a turn in which those who queue are called up; one that has much more fills the rest alone. */
 const CALL_UP = TURN / 8
 /** Who sends less than this at a time need not queue, bytes. */
