@@ -12,9 +12,8 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
 })
 
-test('shows, copies and skips a backlog while the gateway is down; the upstream is sent a gap in its place', {
-  timeout: 60_000,
-}, async () => {
+/** A gateway that runs and has taken `messages` while its upstream was down. */
+async function withBacklog(messages: number) {
   const receiver = await startReceiver()
   const site = createSite(crashConfig(receiver.port))
   cleanups.push(
@@ -23,8 +22,15 @@ test('shows, copies and skips a backlog while the gateway is down; the upstream 
   )
   receiver.mood = 'down'
   const first = await site.start()
-  const sender = await publish(first.ports.mqtt as number, createPromises(DEVICES), eventBase(), 4000)
+  const sender = await publish(first.ports.mqtt as number, createPromises(DEVICES), eventBase(), messages)
   await sender.finished
+  return { receiver, site, first, sender }
+}
+
+test('shows, copies and skips a backlog while the gateway is down; the upstream is sent a gap in its place', {
+  timeout: 60_000,
+}, async () => {
+  const { receiver, site, first, sender } = await withBacklog(4000)
   const ask = async (...args: string[]) => {
     const { code, out, err } = await runCommand(['outbox', ...args, '--data', site.data])
     return { code, out: out.trim(), err }
@@ -69,16 +75,7 @@ test('shows, copies and skips a backlog while the gateway is down; the upstream 
 test('what waits for an upstream that left the config is kept until it is told otherwise, also over a restart', {
   timeout: 60_000,
 }, async () => {
-  const receiver = await startReceiver()
-  const site = createSite(crashConfig(receiver.port))
-  cleanups.push(
-    () => site.remove(),
-    () => receiver.close(),
-  )
-  receiver.mood = 'down'
-  const first = await site.start()
-  const sender = await publish(first.ports.mqtt as number, createPromises(DEVICES), eventBase(), 2000)
-  await sender.finished
+  const { receiver, site, first, sender } = await withBacklog(2000)
   sender.destroy()
   assert.equal(await first.kill('SIGTERM'), 0)
   site.configure(crashConfig(receiver.port, { upstreams: {} }))
