@@ -9,10 +9,10 @@ import { type Clock, systemClock } from './clock.ts'
 import { parseDuration } from './config/duration.ts'
 import { startGateway } from './gateway.ts'
 import { keepHeapSmall } from './heap.ts'
+import { loadPluginFile } from './hosting/plugin-file.ts'
 import { auditData } from './journal/audit.ts'
 import type { Log } from './logging.ts'
 import { openStoredOutbox } from './outbox/stored.ts'
-import { loadPluginFile } from './plugin-file.ts'
 
 // Set by the build.
 const version = process.env.SLUICE_VERSION ?? '0.0.0-source'

@@ -8,10 +8,10 @@ import type { Checkpointing } from '../journal/checkpointing.ts'
 import { codeOf } from '../log/files.ts'
 import type { Log } from '../logging.ts'
 import type { Pipeline } from '../pipeline.ts'
-import type { Storage } from '../storage.ts'
 import type { Entrance } from './entrance.ts'
 import type { Running } from './running.ts'
 import type { Stages } from './stages.ts'
+import type { Storage } from './storage.ts'
 
 /** How often the clock may close windows, and drops are recorded, ms. */
 const TICK = 100

@@ -11,11 +11,11 @@ import type { Log } from '../logging.ts'
 import type { Emit } from '../plugin.ts'
 import { definitionsOf } from '../rules/definition.ts'
 import { STAGE as RULES, type RuleFact, type Seen } from '../rules/facts.ts'
-import type { Storage } from '../storage.ts'
 import { type TimeSync, UNSYNCED_NOTICE } from '../time-sync.ts'
 import { within } from '../within.ts'
 import type { Running } from './running.ts'
 import type { Stages } from './stages.ts'
+import type { Storage } from './storage.ts'
 
 export interface EntranceParts {
   readonly storage: Storage

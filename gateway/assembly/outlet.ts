@@ -1,8 +1,8 @@
 /** Where the pipeline's records go: the outbox, and never onto its disk before the journal holds what they count. */
 
 import type { RecordClass } from '../record.ts'
-import type { Storage } from '../storage.ts'
 import type { RecordOutput } from '../watcher.ts'
+import type { Storage } from './storage.ts'
 
 /** Results wait for each other this long before they ask the journal for a commit, ms. */
 const RESULT_PATIENCE = 50

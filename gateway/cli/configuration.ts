@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { ConfigSource } from '../assembly/configuring.ts'
 import { examine, type Loaded, type LoadOptions, loadConfig, SYSTEM_FILE } from '../config/load.ts'
-import { CONTAINER_DATA, type ContainerDefaults, containerDefaults, inContainer } from '../container.ts'
 import type { Plugin } from '../plugin.ts'
 import { tryRules } from '../rules/trial.ts'
 import type { ConfigChoice, LoadedConfig } from './actions.ts'
+import { CONTAINER_DATA, type ContainerDefaults, containerDefaults, inContainer } from './container.ts'
 
 export interface Configuration extends LoadedConfig {
   /** What `startGateway` takes. */

@@ -1,9 +1,9 @@
 /** The sources of the config: one supervised runner each. */
 import type { Clock } from '../clock.ts'
 import type { SourceConfig } from '../config/schema.ts'
+import type { PluginHost } from '../hosting/plugin-host.ts'
 import type { Durability } from '../journal/journal.ts'
 import type { Commander, Emit, PluginLog } from '../plugin.ts'
-import type { PluginHost } from '../plugin-host.ts'
 import { createSourceRunner, type SourceRunner } from './source-runner.ts'
 
 export interface SourcesParts {

@@ -3,9 +3,9 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Clock } from '../clock.ts'
 import type { UpstreamConfig } from '../config/schema.ts'
 import { StartError } from '../errors.ts'
+import type { PluginHost } from '../hosting/plugin-host.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { CommandListener, PluginLog } from '../plugin.ts'
-import type { PluginHost } from '../plugin-host.ts'
 import { createUpstream, type Upstream, type UpstreamStatus } from './runner.ts'
 
 export interface UpstreamsParts {

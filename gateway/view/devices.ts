@@ -1,5 +1,5 @@
-import type { Description } from '../descriptions.ts'
-import { lastFields } from '../devices.ts'
+import type { Description } from '../devices/descriptions.ts'
+import { lastFields } from '../devices/devices.ts'
 import type { DevicePage, DeviceQuery, DeviceStatus } from '../http/api.ts'
 import { matcher } from '../http/pattern.ts'
 import type { Sources } from '../ingest/sources.ts'

@@ -1,4 +1,4 @@
-import { diskRoom } from '../disk-room.ts'
+import { diskRoom } from '../disk/room.ts'
 import type { Status } from '../http/api.ts'
 
 import { iso } from './iso.ts'

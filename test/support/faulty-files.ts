@@ -139,6 +139,18 @@ export function createFaultyDisk(random: () => number = () => 0.5): FaultyDisk {
     }
   }
 
+  /** Often nothing or everything made it; else each sector for itself. */
+  function survivingSectors(write: Write, mood: number): Write[] {
+    const kept: Write[] = []
+    for (let at = 0; at < write.bytes.length; ) {
+      const end = Math.min(write.bytes.length, at + SECTOR - ((write.position + at) % SECTOR))
+      const holds = mood < 0.25 ? false : mood < 0.5 ? true : random() < 0.5
+      if (holds) kept.push({ position: write.position + at, bytes: write.bytes.subarray(at, end) })
+      at = end
+    }
+    return kept
+  }
+
   function lose(inode: Inode): void {
     const mood = random()
     let content = inode.stable
@@ -147,14 +159,7 @@ export function createFaultyDisk(random: () => number = () => 0.5): FaultyDisk {
         if (random() < 0.5) content = applied(content, change)
         continue
       }
-      const kept: Write[] = []
-      // Often nothing or everything made it; else each sector for itself.
-      for (let at = 0; at < change.bytes.length; ) {
-        const end = Math.min(change.bytes.length, at + SECTOR - ((change.position + at) % SECTOR))
-        const holds = mood < 0.25 ? false : mood < 0.5 ? true : random() < 0.5
-        if (holds) kept.push({ position: change.position + at, bytes: change.bytes.subarray(at, end) })
-        at = end
-      }
+      const kept = survivingSectors(change, mood)
       const last = kept.at(-1)
       if (!last) continue
       content = applied(content, last)

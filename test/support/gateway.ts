@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { systemClock } from '../../gateway/clock.ts'
 import { loadConfig } from '../../gateway/config/load.ts'
 import { type Gateway, startGateway } from '../../gateway/gateway.ts'
+import { loadPluginFile } from '../../gateway/hosting/plugin-file.ts'
 import { createLog } from '../../gateway/logging.ts'
-import { loadPluginFile } from '../../gateway/plugin-file.ts'
 import { plugins } from '../../plugins/index.ts'
 
 export interface TestGateway {

@@ -13,8 +13,8 @@ import { randomBytes } from 'node:crypto'
 import { link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { hashPassword, writePasswordFile } from './broker/passwords.ts'
-import { reasonOf, StartError } from './errors.ts'
+import { hashPassword, writePasswordFile } from '../broker/passwords.ts'
+import { reasonOf, StartError } from '../errors.ts'
 
 /** Where the image has its volume. */
 export const CONTAINER_DATA = '/data'

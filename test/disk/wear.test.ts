@@ -3,9 +3,9 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { blockDeviceOf } from '../gateway/block-device.ts'
-import { createWear } from '../gateway/wear.ts'
-import { FakeClock } from './support/clock.ts'
+import { blockDeviceOf } from '../../gateway/disk/block-device.ts'
+import { createWear } from '../../gateway/disk/wear.ts'
+import { FakeClock } from '../support/clock.ts'
 
 const GB = 1e9
 

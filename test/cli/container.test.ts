@@ -3,10 +3,10 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { readPasswordFile, verifyPassword } from '../gateway/broker/passwords.ts'
-import { loadConfiguration } from '../gateway/cli/configuration.ts'
-import { StartError } from '../gateway/errors.ts'
-import { plugins } from '../plugins/index.ts'
+import { readPasswordFile, verifyPassword } from '../../gateway/broker/passwords.ts'
+import { loadConfiguration } from '../../gateway/cli/configuration.ts'
+import { StartError } from '../../gateway/errors.ts'
+import { plugins } from '../../plugins/index.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-container-'))
 after(() => rmSync(folder, { recursive: true, force: true }))

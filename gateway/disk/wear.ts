@@ -6,8 +6,9 @@
  * The device counts what others write too, and what the file system adds; where it says nothing, what the gateway
  * itself wrote is taken, which is less.
  */
+
+import type { Clock } from '../clock.ts'
 import type { BlockDevice } from './block-device.ts'
-import type { Clock } from './clock.ts'
 
 export interface Wear {
   /** What the gateway gave to the disk since it started: journal, outbox, checkpoints, settings; bytes. */

@@ -4,13 +4,13 @@
  */
 import { stringify } from 'yaml'
 import type { z } from 'zod'
-import { explain } from './config/issue.ts'
-import { jsonSchema } from './config/json-schema.ts'
-import type { Config } from './config/schema.ts'
-import { deviceDescription } from './config/sections/devices.ts'
-import { isDeviceId } from './decode/devices.ts'
-import { BusyError, RequestError, reasonOf } from './errors.ts'
-import type { Settings } from './settings.ts'
+import { explain } from '../config/issue.ts'
+import { jsonSchema } from '../config/json-schema.ts'
+import type { Config } from '../config/schema.ts'
+import { deviceDescription } from '../config/sections/devices.ts'
+import { isDeviceId } from '../decode/devices.ts'
+import { BusyError, RequestError, reasonOf } from '../errors.ts'
+import type { Settings } from '../settings.ts'
 
 export type Description = Config['devices'][string]
 

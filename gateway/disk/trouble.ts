@@ -1,9 +1,9 @@
 /** What is wrong with the disk now, by what needs it: said in the log once, and in the health until it works again. */
-import type { Clock } from './clock.ts'
-import { reasonOf } from './errors.ts'
-import type { Damage } from './log/damage.ts'
-import { codeOf } from './log/files.ts'
-import type { Log } from './logging.ts'
+import type { Clock } from '../clock.ts'
+import { reasonOf } from '../errors.ts'
+import type { Damage } from '../log/damage.ts'
+import { codeOf } from '../log/files.ts'
+import type { Log } from '../logging.ts'
 
 /** Numbers of the journal that damage has taken away. */
 export interface LostEntries {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { importFile } from '../gateway/import-file.ts'
+import { importFile } from '../../gateway/hosting/import-file.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice import '))
 after(() => rmSync(folder, { recursive: true, force: true }))

@@ -1,15 +1,15 @@
 /** The config in the words of the broker and the HTTP server, and where they listen. */
 import { readFile } from 'node:fs/promises'
-import type { BrokerOptions, TelemetryIntake } from './broker/options.ts'
-import { forgotten, markOf, STAGE as RECEIPTS, type ReceiptFact, type Receipts, released } from './broker/receipts.ts'
-import type { Clock } from './clock.ts'
-import { formatAddress } from './config/address.ts'
-import type { Loaded } from './config/load.ts'
-import { reasonOf, StartError } from './errors.ts'
-import type { Credential, Role } from './http/access.ts'
-import type { HttpServer } from './http/server.ts'
-import type { Intake, Origin, SourceState } from './ingest/intake.ts'
-import type { Journal } from './journal/journal.ts'
+import type { BrokerOptions, TelemetryIntake } from '../broker/options.ts'
+import { forgotten, markOf, STAGE as RECEIPTS, type ReceiptFact, type Receipts, released } from '../broker/receipts.ts'
+import type { Clock } from '../clock.ts'
+import { formatAddress } from '../config/address.ts'
+import type { Loaded } from '../config/load.ts'
+import { reasonOf, StartError } from '../errors.ts'
+import type { Credential, Role } from '../http/access.ts'
+import type { HttpServer } from '../http/server.ts'
+import type { Intake, Origin, SourceState } from '../ingest/intake.ts'
+import type { Journal } from '../journal/journal.ts'
 
 export function brokerOptions({ config, resolve }: Loaded): BrokerOptions {
   const { mqtt } = config

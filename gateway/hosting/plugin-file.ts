@@ -3,9 +3,9 @@
  * default or as `module.exports`; it imports nothing of ours, `sluice` holds what it needs.
  */
 import { z } from 'zod'
-import { NotConnectedError, PartialWriteError, RefusedError, reasonOf, SluiceError } from './errors.ts'
+import { NotConnectedError, PartialWriteError, RefusedError, reasonOf, SluiceError } from '../errors.ts'
+import type { Plugin, PluginKit } from '../plugin.ts'
 import { importFile } from './import-file.ts'
-import type { Plugin, PluginKit } from './plugin.ts'
 
 const kit: PluginKit = { z, NotConnectedError, PartialWriteError, RefusedError }
 const ROLES = ['source', 'sink', 'commander']

@@ -1,5 +1,5 @@
 /** What the gateway remembers of a device beyond its windows: its last reading. Nothing is allocated per reading. */
-import { BOOLEAN, fieldsOf, type LastReading, NUMBER, type Reading, TEXT } from './reading.ts'
+import { BOOLEAN, fieldsOf, type LastReading, NUMBER, type Reading, TEXT } from '../reading.ts'
 
 /** Copies the row into the device's last reading. */
 export function rememberReading(reading: Reading): void {

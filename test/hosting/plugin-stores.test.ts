@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { PluginStore } from '../gateway/plugin.ts'
-import { openPluginStores } from '../gateway/plugin-stores.ts'
-import { memoryStore } from './plugins/contract.ts'
-import { FakeClock } from './support/clock.ts'
-import { createFaultyDisk, type FaultyDisk } from './support/faulty-files.ts'
+import { openPluginStores } from '../../gateway/hosting/plugin-stores.ts'
+import type { PluginStore } from '../../gateway/plugin.ts'
+import { memoryStore } from '../plugins/contract.ts'
+import { FakeClock } from '../support/clock.ts'
+import { createFaultyDisk, type FaultyDisk } from '../support/faulty-files.ts'
 
 function open(disk: FaultyDisk, before: (instance: string) => PluginStore = memoryStore, clock = new FakeClock()) {
   return openPluginStores({

@@ -1,9 +1,9 @@
 /** What people see of the flow while it happens, and what windows publish locally. Nothing of it on replay. */
-import type { Broker } from './broker/broker.ts'
-import type { Loaded } from './config/load.ts'
-import type { Live } from './http/live.ts'
-import type { AlertRecord, CommandRecord, GapRecord } from './record.ts'
-import type { Onlooker } from './watcher.ts'
+import type { Broker } from '../broker/broker.ts'
+import type { Loaded } from '../config/load.ts'
+import type { Live } from '../http/live.ts'
+import type { AlertRecord, CommandRecord, GapRecord } from '../record.ts'
+import type { Onlooker } from '../watcher.ts'
 
 /** Shows people what happens, and publishes results on the local broker where a window says so. */
 export function createOnlooker(

@@ -7,11 +7,11 @@
  * When more of the log is history than state, the state is appended once more, and what is before it is let go. So a
  * change costs its own bytes, however much is kept.
  */
-import type { Clock } from './clock.ts'
-import { BusyError } from './errors.ts'
-import type { Files } from './log/files.ts'
-import { type Damage, type Log, openLog, type Trouble } from './log/log.ts'
-import type { PluginStore } from './plugin.ts'
+import type { Clock } from '../clock.ts'
+import { BusyError } from '../errors.ts'
+import type { Files } from '../log/files.ts'
+import { type Damage, type Log, openLog, type Trouble } from '../log/log.ts'
+import type { PluginStore } from '../plugin.ts'
 
 export interface PluginStores {
   of(instance: string): PluginStore

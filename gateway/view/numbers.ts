@@ -1,8 +1,8 @@
 /** What each stage has done, in flow order, as plain numbers: for `/metrics`, `/healthz` and `sluice status`. */
-import type { Numbers, StageNumbers } from './http/metrics.ts'
-import type { SourceLedger } from './journal/ledger.ts'
+import type { Numbers, StageNumbers } from '../http/metrics.ts'
+import type { SourceLedger } from '../journal/ledger.ts'
 import { families } from './metric-families.ts'
-import type { ViewParts } from './view/parts.ts'
+import type { ViewParts } from './parts.ts'
 
 export type NumbersParts = Pick<
   ViewParts,

@@ -1,8 +1,8 @@
 /** Makes plugin instances of the config: gives each its context, and keeps its metrics. */
-import type { Clock } from './clock.ts'
-import { reasonOf, SluiceError } from './errors.ts'
-import type { Log } from './logging.ts'
-import type { Plugin, PluginMetrics, Roles } from './plugin.ts'
+import type { Clock } from '../clock.ts'
+import { reasonOf, SluiceError } from '../errors.ts'
+import type { Log } from '../logging.ts'
+import type { Plugin, PluginMetrics, Roles } from '../plugin.ts'
 import type { PluginStores } from './plugin-stores.ts'
 
 export interface HostParts {
