@@ -1,8 +1,8 @@
 import { DecodeError } from '../errors.ts'
 import { NO_TAGS, NUMBER, type Reading, type Shape, type Tags, TEXT } from '../reading.ts'
 import type { Devices } from './devices.ts'
-import type { LookupTable } from './lookup.ts'
 import type { Route } from './route.ts'
+import type { LookupTable } from './tables.ts'
 import type { TagNode } from './tag-tree.ts'
 
 /** What a lane found in a message besides the values it wrote into the row. One object, used again and again. */

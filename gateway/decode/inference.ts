@@ -6,43 +6,8 @@
  * device type), and only what differs is looked at. Names are kept up to a bound, beyond it nothing is learned.
  */
 import { BOOLEAN, type Kind, NUMBER, type Reading, type Shape, TEXT } from '../reading.ts'
+import type { Changes, FieldInfo, Known } from './field-types.ts'
 import type { Route } from './route.ts'
-
-/** What is known of one field of one device type. */
-export interface FieldInfo {
-  /** The device type: the value of the rule's `deviceType` tag, else the rule's topic pattern. */
-  readonly deviceType: string
-  readonly field: string
-  /** As declared, or as first seen. */
-  readonly type: 'number' | 'text' | 'boolean'
-  readonly unit?: string
-  readonly declared: boolean
-  /** Present when readings came with another type. */
-  readonly changed?: TypeChange
-}
-
-export interface TypeChange {
-  /** Readings with another type than the first. */
-  readonly count: number
-  /** The last of them. */
-  readonly type: 'number' | 'text' | 'boolean'
-  readonly example: string
-  readonly device: string
-  /** Event time, ms since the epoch. */
-  readonly time: number
-}
-
-interface Known {
-  readonly deviceType: string
-  readonly field: string
-  readonly kind: Kind
-  readonly unit: string | undefined
-  readonly declared: boolean
-  changed: TypeChange | undefined
-}
-
-/** Positions in a shape whose kind differs from the known one. */
-export type Changes = readonly { readonly at: number; readonly known: Known }[]
 
 export interface Inference {
   /** Called for every reading. */

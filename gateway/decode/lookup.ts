@@ -10,14 +10,7 @@ import type { Clock } from '../clock.ts'
 import { reasonOf, SluiceError, StartError } from '../errors.ts'
 import type { Tags } from '../reading.ts'
 import { splitCsv } from './csv.ts'
-import type { TableRow } from './tables.ts'
-
-/** What decoding asks. */
-export interface LookupTable {
-  readonly name: string
-  /** The columns of the row with that key; the same frozen object until the table has other rows. */
-  get(key: string): Tags | undefined
-}
+import type { LookupTable, TableRow } from './tables.ts'
 
 /** A table's file, watched. */
 export interface LookupFile extends LookupTable {

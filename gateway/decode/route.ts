@@ -1,7 +1,7 @@
 import { DecodeError } from '../errors.ts'
-import { type Device, NO_TAGS, type Shape, type Tags } from '../reading.ts'
+import { type Device, NO_TAGS, type Tags } from '../reading.ts'
 import type { Devices } from './devices.ts'
-import type { Changes } from './inference.ts'
+import type { Seen } from './field-types.ts'
 import type { CompiledRule } from './rule.ts'
 import type { TagNode } from './tag-tree.ts'
 
@@ -18,14 +18,6 @@ export interface Route {
   /** Why every message of this topic is a dead letter. */
   readonly refusal: DecodeError | undefined
   readonly seen: Seen
-}
-
-/** The shape and tags of the route's last reading: what type inference compares by identity. */
-export interface Seen {
-  shape: Shape | undefined
-  tags: Tags
-  /** Fields of this shape whose type is not what it was before; nearly always null. */
-  changes: Changes | null
 }
 
 /** Null when the topic does not match the rule's pattern. */

@@ -4,7 +4,13 @@
  * comes in several parts and counts from the last one on.
  */
 import type { Tags } from '../reading.ts'
-import type { LookupTable } from './lookup.ts'
+
+/** What decoding asks. */
+export interface LookupTable {
+  readonly name: string
+  /** The columns of the row with that key; the same frozen object until the table has other rows. */
+  get(key: string): Tags | undefined
+}
 
 /** A part of a table, as it is journaled; plain JSON. */
 export interface TablePart {

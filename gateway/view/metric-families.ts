@@ -1,7 +1,7 @@
 /** The metrics that are not every stage's: what a person alerts on, and what a card or a disk has to bear. */
 import type { Numbers } from '../http/metrics.ts'
 import { type SourceLedger, sumOf } from '../journal/ledger.ts'
-import type { NumbersParts } from './numbers.ts'
+import type { NumbersParts } from './parts.ts'
 
 type Families = NonNullable<Numbers['families']>
 

@@ -2,24 +2,7 @@
 import type { Numbers, StageNumbers } from '../http/metrics.ts'
 import type { SourceLedger } from '../journal/ledger.ts'
 import { families } from './metric-families.ts'
-import type { ViewParts } from './parts.ts'
-
-export type NumbersParts = Pick<
-  ViewParts,
-  | 'pipeline'
-  | 'journal'
-  | 'outbox'
-  | 'upstreams'
-  | 'sources'
-  | 'host'
-  | 'broker'
-  | 'clock'
-  | 'rules'
-  | 'commands'
-  | 'wear'
-  | 'devices'
-  | 'history'
->
+import type { NumbersParts } from './parts.ts'
 
 export function stageNumbers(parts: NumbersParts): Numbers {
   const ledgers = parts.pipeline.sources.ledgers()

@@ -54,3 +54,21 @@ export interface ViewParts {
   /** Takes a message of the source `http`; resolves with why it is a dead letter. */
   readonly telemetry: Api['telemetry']
 }
+
+/** What the numbers of the stages are read from. */
+export type NumbersParts = Pick<
+  ViewParts,
+  | 'pipeline'
+  | 'journal'
+  | 'outbox'
+  | 'upstreams'
+  | 'sources'
+  | 'host'
+  | 'broker'
+  | 'clock'
+  | 'rules'
+  | 'commands'
+  | 'wear'
+  | 'devices'
+  | 'history'
+>
