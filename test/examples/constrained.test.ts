@@ -12,6 +12,7 @@ import { encodeSenmlCbor } from '../../plugins/lwm2m/senml.ts'
 import { LOOPBACK, quick, until } from '../plugins/coap/gateway.ts'
 import { runCommand } from '../support/gateway-process.ts'
 import { type HttpUpstream, startHttpUpstream } from '../support/http-upstream.ts'
+import { eventually } from '../support/within.ts'
 import { type Example, startExample } from './example.ts'
 
 let upstream: HttpUpstream
@@ -83,13 +84,11 @@ interface CommandShown {
   readonly by: string
 }
 
-async function command(state: string): Promise<CommandShown> {
-  for (;;) {
-    await systemClock.sleep(20)
+function command(state: string): Promise<CommandShown> {
+  return eventually(`a command ${state}`, async () => {
     const { commands } = await get<{ commands: readonly CommandShown[] }>('/api/commands')
-    const found = commands.find((c) => c.state === state)
-    if (found) return found
-  }
+    return commands.find((c) => c.state === state)
+  })
 }
 
 test('a rule on a thermometer’s window switches a lamp that sleeps, as soon as it wakes', {
@@ -116,8 +115,7 @@ test('a rule on a thermometer’s window switches a lamp that sleeps, as soon as
     const { devices } = await get<{ devices: readonly Shown[] }>('/api/devices')
     return devices.find(({ id, connection }) => id === 'lamp-3' && connection?.state === 'asleep')
   }
-  let shown = await asleep()
-  while (!shown) shown = await asleep()
+  const shown = await eventually('the lamp is asleep', asleep)
   const { queue, lifetime, security, objects } = shown.connection?.details ?? {}
   assert.deepEqual([queue, lifetime, security, objects], [true, 300, 'none', '/1/0 /3/0 /3311/0'])
 

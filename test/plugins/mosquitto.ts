@@ -5,6 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { eventually } from '../support/within.ts'
 import type { Peer } from './contract.ts'
 
 const PROGRAM = ['/usr/sbin/mosquitto', '/usr/bin/mosquitto', '/usr/local/sbin/mosquitto'].find((path) =>
@@ -79,12 +80,10 @@ export async function createMosquitto(lines: readonly string[] = ['allow_anonymo
 }
 
 async function reachable(port: number, child: ChildProcess): Promise<void> {
-  for (let tries = 0; tries < 250; tries++) {
+  await eventually('mosquitto listens', () => {
     if (child.exitCode !== null) throw new Error(`mosquitto ended with ${child.exitCode}`)
-    if (await accepts(port)) return
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  throw new Error('mosquitto does not listen')
+    return accepts(port)
+  })
 }
 
 function accepts(port: number): Promise<boolean> {

@@ -1,13 +1,15 @@
 /** Waiting with a bound, for what another process does. */
 
-/** Resolves when the condition holds, looked at every 20 ms. @throws after `ms` */
-export async function eventually(
+/** Resolves with the first answer that is true or a thing; asked every 20 ms. @throws after `ms` */
+export async function eventually<Answer>(
   what: string,
-  condition: () => boolean | Promise<boolean>,
+  ask: () => Answer | Promise<Answer>,
   ms = 15_000,
-): Promise<void> {
+): Promise<NonNullable<Answer>> {
   const end = performance.now() + ms
-  while (!(await condition())) {
+  for (;;) {
+    const answer = await ask()
+    if (answer) return answer
     if (performance.now() > end) throw new Error(`${what}: not within ${ms} ms`)
     await new Promise((resolve) => setTimeout(resolve, 20))
   }

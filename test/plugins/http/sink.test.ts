@@ -15,6 +15,7 @@ import { createUpstream } from '../../../gateway/upstream/runner.ts'
 import { failureOf, parseRetryAfter } from '../../../plugins/http/answer.ts'
 import { http } from '../../../plugins/http/index.ts'
 import { options as outboxOptions, result } from '../../outbox/contract.ts'
+import { eventually } from '../../support/within.ts'
 import { recordingLog } from '../../upstream/scripted.ts'
 import { batchOf, create, within } from '../contract.ts'
 import { createEndpoint, type Endpoint } from './endpoint.ts'
@@ -178,11 +179,11 @@ describe('http sink', () => {
     for (let n = 1; n <= 300; n++) outbox.append('result', n, result(n))
     await outbox.commit(300, true)
     upstream.start()
-    while (kept.length < 50) await new Promise((resolve) => setTimeout(resolve, 5))
+    await eventually('some are taken', () => kept.length >= 50)
     await endpoint.stop()
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    await eventually('the sink has noticed', () => upstream.status().state === 'waiting')
     await endpoint.start()
-    while (cursor.depth('result') > 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    await eventually('drained', () => cursor.depth('result') === 0)
     await upstream.stop()
     let next = 1
     for (const seq of kept) {

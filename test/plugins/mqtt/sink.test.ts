@@ -12,6 +12,7 @@ import type { Sink } from '../../../gateway/plugin.ts'
 import { createUpstream } from '../../../gateway/upstream/runner.ts'
 import { mqtt } from '../../../plugins/mqtt/index.ts'
 import { options as outboxOptions, result } from '../../outbox/contract.ts'
+import { eventually } from '../../support/within.ts'
 import { recordingLog } from '../../upstream/scripted.ts'
 import { batchOf, create, within } from '../contract.ts'
 import { createMosquitto, type Mosquitto, NO_MOSQUITTO, subscribe } from '../mosquitto.ts'
@@ -161,12 +162,11 @@ describe('mqtt sink', { skip: NO_MOSQUITTO }, () => {
       subscriber = await subscribe(peer.port, receiver)
       upstream.retry()
     }
-    await within(10_000, 'draining', drained(cursor))
+    await drained(cursor)
     await upstream.stop()
     const { sent, acked, retries } = upstream.status()
     const last = acked
-    for (let tries = 0; tries < 200 && !subscriber.lines.at(-1)?.includes(`"last":${last},`); tries++)
-      await new Promise((resolve) => setTimeout(resolve, 20))
+    await eventually('the last batch', () => subscriber.lines.at(-1)?.includes(`"last":${last},`) ?? false)
     await subscriber.end()
     received.push(...subscriber.lines)
     assert.equal(assertInOrder(received), last)
@@ -179,11 +179,11 @@ describe('mqtt sink', { skip: NO_MOSQUITTO }, () => {
     const { produce, cursor, upstream } = await uplink(t, peer)
     upstream.start()
     await produce(50)
-    await within(5000, 'draining', drained(cursor))
+    await drained(cursor)
     await peer.kill()
     await produce(500)
     await peer.start()
-    await within(10_000, 'draining', drained(cursor))
+    await drained(cursor)
     assert.equal(upstream.status().acked, 550)
     assert.equal(upstream.status().state, 'connected')
   })
@@ -205,8 +205,8 @@ async function uplink(t: TestContext, peer: Mosquitto) {
   return { produce, cursor, upstream }
 }
 
-async function drained(cursor: SinkCursor): Promise<void> {
-  while (cursor.depth('result') > 0) await new Promise((resolve) => setTimeout(resolve, 10))
+function drained(cursor: SinkCursor): Promise<boolean> {
+  return eventually('drained', () => cursor.depth('result') === 0)
 }
 
 /** Every number comes, in order; some may come again. Returns the last one. */

@@ -3,6 +3,7 @@ import { describe, it, type TestContext } from 'node:test'
 import { NotConnectedError } from '../../../gateway/errors.ts'
 import type { Emit, Message, Settled } from '../../../gateway/plugin.ts'
 import { mqtt } from '../../../plugins/mqtt/index.ts'
+import { eventually } from '../../support/within.ts'
 import { collectingEmit, create, memoryStore, pluginContext, within } from '../contract.ts'
 import { createMosquitto, type Mosquitto, NO_MOSQUITTO, publish } from '../mosquitto.ts'
 
@@ -66,10 +67,10 @@ const TOPICS = { topics: ['telemetry/#'] }
 
 /** The broker knows our session once the first message came through. */
 async function established(peer: Mosquitto, running: Running): Promise<void> {
-  for (let tries = 0; running.messages.length === 0 && tries < 50; tries++) {
+  await eventually('a probe arrives', async () => {
     await publish(peer.port, ['-t', 'telemetry/probe', '-m', '0', '-q', '1'])
-    await Promise.race([running.count(1), new Promise((resolve) => setTimeout(resolve, 50))])
-  }
+    return running.messages.length > 0
+  })
 }
 
 const texts = (messages: readonly Message[]) =>
@@ -160,15 +161,15 @@ describe('mqtt source', { skip: NO_MOSQUITTO }, () => {
     assert.ok(source)
     const stop = new AbortController()
     const ended = source.run(emit, stop.signal)
-    while (!open) {
+    await eventually('the source waits for room', async () => {
       await publish(peer.port, ['-t', 'telemetry/d1', '-q', '1', '-m', 'x'])
-      await new Promise((resolve) => setTimeout(resolve, 10))
-    }
+      return open !== undefined
+    })
     await publish(peer.port, ['-t', 'telemetry/d1', '-q', '1', '-l'], 'a\nb\nc\n')
     assert.equal(taken, 3)
     room = 1000
-    open()
-    while (taken < 7) await new Promise((resolve) => setTimeout(resolve, 10))
+    open?.()
+    await eventually('all are taken', () => taken >= 7)
     stop.abort(new Error('stopping'))
     await ended
   })
@@ -212,10 +213,10 @@ describe('mqtt source', { skip: NO_MOSQUITTO }, () => {
     await first.stop()
     const second = run(peer, TOPICS, undefined, store)
     // The session of before delivers at once, so a probe says nothing: wait until the new topics are agreed.
-    while (String(store.get('topics')) !== String(TOPICS.topics)) await new Promise((resolve) => setImmediate(resolve))
+    await eventually('the topics are agreed', () => String(store.get('topics')) === String(TOPICS.topics))
     await publish(peer.port, ['-t', 'old/d1', '-q', '1', '-m', 'x'])
     await publish(peer.port, ['-t', 'telemetry/d1', '-q', '1', '-m', 'y'])
-    while (texts(second.messages).length === 0) await new Promise((resolve) => setTimeout(resolve, 10))
+    await eventually('the message arrives', () => texts(second.messages).length > 0)
     assert.deepEqual(texts(second.messages), ['y'])
     await second.stop()
   })
