@@ -10,7 +10,8 @@ import { PublishProperties } from '../../gateway/broker/packets/publish-properti
 import { PacketReader } from '../../gateway/broker/packets/reader.ts'
 import { parseSubscribe, parseUnsubscribe } from '../../gateway/broker/packets/subscribe.ts'
 import { MqttError } from '../../gateway/broker/reasons.ts'
-import { bounded, RawClient, startBroker, until } from './support.ts'
+import { RawClient } from './raw-client.ts'
+import { bounded, startBroker, until } from './support.ts'
 
 const user = { userProperties: { a: 'b', c: ['d', 'e'] } }
 const will = {

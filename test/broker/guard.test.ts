@@ -17,7 +17,8 @@ import { FORGETFUL } from '../../gateway/broker/session-store.ts'
 import { Subscriptions } from '../../gateway/broker/subscriptions.ts'
 import { Writes } from '../../gateway/broker/writes.ts'
 import { FakeClock } from '../support/clock.ts'
-import { connectPacket, FakeIntake, PINGREQ, packet, publishPacket, TestLog, text } from './support.ts'
+import { connectPacket, PINGREQ, packet, publishPacket, text } from './raw-client.ts'
+import { FakeIntake, TestLog } from './support.ts'
 
 /** Guard and lane without sockets and without sessions. */
 function setUp() {

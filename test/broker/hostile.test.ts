@@ -8,13 +8,11 @@ import {
   packet,
   publishPacket,
   RawClient,
-  type Started,
-  startBroker,
   subscribePacket,
   text,
   two,
-  until,
-} from './support.ts'
+} from './raw-client.ts'
+import { type Started, startBroker, until } from './support.ts'
 
 /** The broker ends the connection, counts why, and still serves others. */
 async function refused(started: Started, client: RawClient, reason: string, t: Parameters<typeof startBroker>[0]) {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { EventEmitter, once } from 'node:events'
 import { cpSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -6,10 +7,10 @@ import { type Broker, createBroker } from '../../gateway/broker/broker.ts'
 import { SessionLog } from '../../gateway/broker/kept/session-log.ts'
 import { type Clock, systemClock } from '../../gateway/clock.ts'
 import { type Files, realFiles } from '../../gateway/log/files.ts'
-import { type Damage, type Log, openLog } from '../../gateway/log/log.ts'
-import { FakeClock } from '../support/clock.ts'
+import { type Damage, type Log, openLog, type Trouble } from '../../gateway/log/log.ts'
+import { FakeClock, quicker } from '../support/clock.ts'
 import { PacketClient } from './packet-client.ts'
-import { FakeIntake, TestLog, temporaryDirectory, until } from './support.ts'
+import { bounded, FakeIntake, TestLog, temporaryDirectory, until } from './support.ts'
 
 interface Kept {
   readonly broker: Broker
@@ -23,12 +24,12 @@ interface Kept {
 
 async function startKept(
   t: TestContext,
-  directory = temporaryDirectory(t),
-  { clock = systemClock, files = realFiles, intake = new FakeIntake() }: Partial<Parts> = {},
+  directory = temporaryDirectory(),
+  { clock = systemClock, files = realFiles, intake = new FakeIntake(), onTrouble = () => {} }: Partial<Parts> = {},
 ): Promise<Kept> {
   const damage: Damage[] = []
   const onDamage = (found: Damage) => damage.push(found)
-  const log = await openLog({ directory, files, clock, segmentBytes: 256 * 1024, onDamage })
+  const log = await openLog({ directory, files, clock, segmentBytes: 256 * 1024, onDamage, onTrouble })
   const sessions = new SessionLog(log, clock)
   const broker = createBroker({ listen: ['127.0.0.1:0'] }, intake, { clock, log: new TestLog(), sessions })
   const ports = await broker.listen()
@@ -38,7 +39,7 @@ async function startKept(
   }
   t.after(stop)
   const crash = () => {
-    const copy = temporaryDirectory(t)
+    const copy = temporaryDirectory()
     cpSync(directory, copy, { recursive: true })
     return copy
   }
@@ -49,6 +50,7 @@ interface Parts {
   readonly clock: Clock
   readonly files: Files
   readonly intake: FakeIntake
+  readonly onTrouble: (trouble: Trouble | null) => void
 }
 
 const session = (clientId: string) => ({ clientId, clean: false, properties: { sessionExpiryInterval: 1000 } })
@@ -295,8 +297,9 @@ test('damage costs what it hit, and never keeps the broker from starting', async
 })
 
 test('while the disk takes nothing nobody waits, and everything is there once it works again', async (t) => {
-  const clock = new FakeClock()
   let broken = true
+  const turns = new EventEmitter()
+  const onTrouble = (trouble: Trouble | null) => void turns.emit(trouble ? 'broken' : 'well')
   const failing: Files = {
     ...realFiles,
     async create(path) {
@@ -311,22 +314,17 @@ test('while the disk takes nothing nobody waits, and everything is there once it
       }
     },
   }
-  const kept = await startKept(t, undefined, { clock, files: failing })
+  const kept = await startKept(t, undefined, { clock: quicker(100), files: failing, onTrouble })
   const { client } = await PacketClient.open(t, kept.port)
+  const failed = once(turns, 'broken')
   client.publish('r', 'kept in memory', { qos: 1, retain: true })
-  await until(() => kept.log.trouble !== null)
-  await clock.advance(1_000)
+  await bounded(failed)
   await client.next('puback')
-  const opening = PacketClient.open(t, kept.port, session('away'))
-  await until(() => kept.broker.status().sessions === 1)
-  await clock.advance(1_000)
-  const { client: away } = await opening
+  const { client: away } = await PacketClient.open(t, kept.port, session('away'))
   await away.subscribe('a')
+  const recovered = once(turns, 'well')
   broken = false
-  for (let i = 0; kept.log.trouble !== null && i < 1_000; i++) {
-    await clock.advance(1_000)
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
+  await bounded(recovered)
   await kept.log.flush()
   const after = await startKept(t, kept.crash())
   assert.deepEqual([after.broker.status().sessions, after.broker.status().retained], [1, 1])

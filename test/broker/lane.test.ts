@@ -1,18 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FakeClock } from '../support/clock.ts'
-import {
-  ack,
-  connectPacket,
-  DISCONNECT,
-  packet,
-  publishPacket,
-  RawClient,
-  startBroker,
-  subscribePacket,
-  two,
-  until,
-} from './support.ts'
+import { ack, connectPacket, DISCONNECT, packet, publishPacket, RawClient, subscribePacket, two } from './raw-client.ts'
+import { startBroker, until } from './support.ts'
 
 const PUBACK = 0x40
 const PUBREC = 0x50

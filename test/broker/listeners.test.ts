@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { connect } from 'node:tls'
 import { connectAsync } from 'mqtt'
 import { WebSocket } from 'ws'
@@ -13,27 +13,15 @@ import { hashPassword, writePasswordFile } from '../../gateway/broker/passwords.
 import { systemClock } from '../../gateway/clock.ts'
 import { StartError } from '../../gateway/errors.ts'
 import { FakeClock } from '../support/clock.ts'
-import {
-  bounded,
-  connectPacket,
-  FakeIntake,
-  missing,
-  publishPacket,
-  RawClient,
-  run,
-  startBroker,
-  subscribePacket,
-  TestLog,
-  temporaryDirectory,
-  until,
-} from './support.ts'
+import { connectPacket, publishPacket, RawClient, subscribePacket } from './raw-client.ts'
+import { bounded, FakeIntake, missing, run, startBroker, TestLog, temporaryDirectory, until } from './support.ts'
 
 const noOpenssl = { skip: missing('openssl') }
 const noMosquitto = { skip: missing('mosquitto_pub') || missing('openssl') }
 
 /** An authority, a server certificate for loopback, and a client's with the common name `sensor-7`. */
-function makeCertificates(t: TestContext) {
-  const directory = temporaryDirectory(t)
+function makeCertificates() {
+  const directory = temporaryDirectory()
   const file = (name: string) => join(directory, name)
   const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe', cwd: directory })
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
@@ -81,8 +69,8 @@ test('an address that is none, or not this machine’s, is said in one line', as
   await startError({ listen: ['203.0.113.7:0'], anonymous: true }, 'SLUICE_ADDRESS', /no such address/)
 })
 
-test('a certificate that cannot be read or used is said in one line', noOpenssl, async (t) => {
-  const { file, cert, key } = makeCertificates(t)
+test('a certificate that cannot be read or used is said in one line', noOpenssl, async () => {
+  const { file, cert, key } = makeCertificates()
   const listenTls = ['127.0.0.1:0']
   const tls = { cert, key, clientCertificates: 'none' as const }
   await startError({ listenTls }, 'SLUICE_CERT_UNREADABLE', /needs a certificate/)
@@ -132,7 +120,7 @@ test('mosquitto publishes and subscribes over TCP at every QoS', noMosquitto, as
 })
 
 test('mosquitto publishes over TLS, and does without a good certificate not', noMosquitto, async (t) => {
-  const { file, cert, key, ca } = makeCertificates(t)
+  const { file, cert, key, ca } = makeCertificates()
   const tls = { cert, key, ca, clientCertificates: 'required' as const }
   const { ports, intake, broker } = await startBroker(t, { listen: [], listenTls: ['127.0.0.1:0'], tls })
   const publish = (...more: string[]) =>
@@ -147,7 +135,7 @@ test('mosquitto publishes over TLS, and does without a good certificate not', no
 })
 
 test('with a certificate the user is its common name', noMosquitto, async (t) => {
-  const { file, cert, key, ca } = makeCertificates(t)
+  const { file, cert, key, ca } = makeCertificates()
   const { ports, broker } = await startBroker(t, {
     listen: [],
     listenTls: ['127.0.0.1:0'],
@@ -174,7 +162,7 @@ for (const secure of [false, true])
     const options: Partial<BrokerOptions> = { listen: [] }
     let ca = ''
     if (secure) {
-      const made = makeCertificates(t)
+      const made = makeCertificates()
       ca = made.ca
       Object.assign(options, {
         listenWebSocketTls: ['127.0.0.1:0'],
@@ -225,7 +213,7 @@ test('connections faster than the rate are refused, and the rate recovers', asyn
 })
 
 test('users log in with the password file, which is read again when it changes', async (t) => {
-  const file = join(temporaryDirectory(t), 'users')
+  const file = join(temporaryDirectory(), 'users')
   const ann = await hashPassword('secret')
   await writePasswordFile(file, new Map([['ann', ann]]))
   const clock = new FakeClock()
@@ -261,7 +249,7 @@ test('users log in with the password file, which is read again when it changes',
 })
 
 test('a user may do what the rules say, and a reload ends what they no longer say', async (t) => {
-  const file = join(temporaryDirectory(t), 'users')
+  const file = join(temporaryDirectory(), 'users')
   await writePasswordFile(file, new Map([['ann', await hashPassword('pw')]]))
   const options: BrokerOptions = {
     listen: ['127.0.0.1:0'],
@@ -332,7 +320,7 @@ test('quiesce reads no more but still acknowledges', async (t) => {
 })
 
 test('certificates are read again on reload', noOpenssl, async (t) => {
-  const made = makeCertificates(t)
+  const made = makeCertificates()
   const tls = { cert: made.file('now.pem'), key: made.file('now.key'), clientCertificates: 'none' as const }
   copyFileSync(made.cert, tls.cert)
   copyFileSync(made.key, tls.key)

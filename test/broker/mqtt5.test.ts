@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FakeClock } from '../support/clock.ts'
 import { PacketClient } from './packet-client.ts'
-import { packet, RawClient, startBroker, text, two, until } from './support.ts'
+import { packet, RawClient, text, two } from './raw-client.ts'
+import { startBroker, until } from './support.ts'
 
 test('a client is told the terms, and what the gateway has made up for it', async (t) => {
   const { port } = await startBroker(t, { limits: { keepalive: 60_000, sessionExpiry: 3600, packet: 5000 } })

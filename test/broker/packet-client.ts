@@ -1,8 +1,8 @@
 /** A client that speaks in packets of `mqtt-packet`, a codec that is not ours. */
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 import mqtt, { type IConnackPacket, type IConnectPacket, type IPublishPacket, type Packet } from 'mqtt-packet'
-import { bounded } from './support.ts'
+import { openWire, type Wire } from './wire.ts'
 
 mqtt.writeToStream.cacheNumbers = false
 
@@ -13,32 +13,16 @@ export class PacketClient {
   readonly waiting: Packet[] = []
   /** Resolves when the connection has ended. */
   readonly closed: Promise<void>
-  #wake: () => void = () => {}
-  #ended = false
+  readonly #wire: Wire
 
   constructor(t: TestContext, port: number, version: 4 | 5 = 5) {
     this.version = version
-    this.socket = connect({ port, host: '127.0.0.1', noDelay: true })
-    this.socket.on('error', () => {})
     const parser = mqtt.parser({ protocolVersion: version })
-    parser.on('packet', (packet) => {
-      this.waiting.push(packet)
-      this.#wake()
-    })
+    parser.on('packet', (packet) => this.waiting.push(packet))
+    this.#wire = openWire(t, port, (chunk) => parser.parse(chunk))
+    this.socket = this.#wire.socket
+    this.closed = this.#wire.closed
     parser.on('error', (error: Error) => this.socket.destroy(error))
-    this.socket.on('data', (chunk) => parser.parse(chunk))
-    this.closed = bounded(
-      new Promise((resolve) => {
-        this.socket.on('close', () => {
-          this.#ended = true
-          this.#wake()
-          resolve()
-        })
-      }),
-      () => 'close',
-    )
-    this.closed.catch(() => {})
-    t.after(() => this.socket.destroy())
   }
 
   /** Connected and welcomed. */
@@ -73,10 +57,10 @@ export class PacketClient {
 
   /** The next packet, which must be of this kind. */
   async next<Cmd extends Packet['cmd']>(cmd: Cmd): Promise<Extract<Packet, { cmd: Cmd }>> {
-    const some = async () => {
-      while (this.waiting.length === 0 && !this.#ended) await new Promise<void>((resolve) => (this.#wake = resolve))
-    }
-    await bounded(some(), () => `a ${cmd}`)
+    await this.#wire.until(
+      () => this.waiting.length > 0,
+      () => `a ${cmd}`,
+    )
     const packet = this.waiting.shift()
     if (packet?.cmd !== cmd) throw new Error(`not a ${cmd}: ${JSON.stringify(packet)}`)
     return packet as Extract<Packet, { cmd: Cmd }>

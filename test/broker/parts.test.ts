@@ -7,7 +7,8 @@ import { OutgoingQueue } from '../../gateway/broker/outgoing.ts'
 import { NO_PROPERTIES } from '../../gateway/broker/publication.ts'
 import { RareLog } from '../../gateway/broker/rare-log.ts'
 import { FakeClock } from '../support/clock.ts'
-import { ack, packet, TestLog } from './support.ts'
+import { ack, packet } from './raw-client.ts'
+import { TestLog } from './support.ts'
 
 test('the length of a packet is known as soon as its header is', () => {
   for (const size of [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152]) {

@@ -19,8 +19,8 @@ import { temporaryDirectory } from './support.ts'
 
 const arrival = { address: '192.0.2.1', certificateUser: undefined, mayBeAnonymous: false }
 
-test('a hash survives the file and verifies only its password', async (t) => {
-  const file = join(temporaryDirectory(t), 'users')
+test('a hash survives the file and verifies only its password', async () => {
+  const file = join(temporaryDirectory(), 'users')
   await writePasswordFile(file, new Map([['ann', await hashPassword('pässword')]]))
   assert.equal(statSync(file).mode & 0o777, 0o600)
   assert.deepEqual(readdirSync(dirname(file)), ['users'])
@@ -54,8 +54,8 @@ test('hashes that are damaged, weak or too costly are none', async () => {
     assert.equal(parseHash(bad), null, bad)
 })
 
-test('a bad line is named with its number, comments and empty lines are not', async (t) => {
-  const file = join(temporaryDirectory(t), 'users')
+test('a bad line is named with its number, comments and empty lines are not', async () => {
+  const file = join(temporaryDirectory(), 'users')
   writeFileSync(file, `# people\n\nann:${formatHash(await hashPassword('x'))}\r\nbob:secret\n`)
   await assert.rejects(readPasswordFile(file), { code: 'SLUICE_PASSWORD_FILE', message: /users:4: / })
   await assert.rejects(readPasswordFile(`${file}-absent`), { code: 'SLUICE_PASSWORD_FILE', message: /absent/ })

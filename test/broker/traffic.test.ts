@@ -1,16 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FakeClock } from '../support/clock.ts'
-import {
-  ack,
-  connectPacket,
-  DISCONNECT,
-  publishPacket,
-  RawClient,
-  startBroker,
-  subscribePacket,
-  until,
-} from './support.ts'
+import { ack, connectPacket, DISCONNECT, publishPacket, RawClient, subscribePacket } from './raw-client.ts'
+import { startBroker, until } from './support.ts'
 
 /** A connected client with one subscription. */
 async function subscriber(

@@ -5,13 +5,14 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { systemClock } from '../../../gateway/clock.ts'
 import type { Message } from '../../../gateway/message.ts'
-import type { Clock, Emit, PluginContext, Settled } from '../../../gateway/plugin.ts'
+import type { Emit, PluginContext, Settled } from '../../../gateway/plugin.ts'
 import { createClient } from '../../../plugins/coap/client.ts'
 import { createDtlsClient } from '../../../plugins/coap/dtls/client.ts'
 import { coap } from '../../../plugins/coap/index.ts'
 import type { Resource } from '../../../plugins/coap/resource.ts'
 import { createServer } from '../../../plugins/coap/server.ts'
 import { bindUdp } from '../../../plugins/coap/udp.ts'
+import { quicker } from '../../support/clock.ts'
 
 export const KEY = Buffer.from('00112233445566778899aabbccddeeff', 'hex')
 export const LOOPBACK = { host: '127.0.0.1', port: 0 }
@@ -34,17 +35,11 @@ export interface Gateway {
   stop(): Promise<void>
 }
 
-/** The machine's clock at ten times its speed, for what takes seconds. */
-export const quick: Clock = {
-  ...systemClock,
-  monotonic: () => systemClock.monotonic() * 10,
-  after: (ms, callback) => systemClock.after(ms / 10, callback),
-  every: (ms, callback) => systemClock.every(ms / 10, callback),
-  sleep: (ms, signal) => systemClock.sleep(ms / 10, signal),
-}
+export const quick = quicker(10)
 
 export async function start(t: TestContext, options: object = {}, keys = ''): Promise<Gateway> {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-coap-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
   const keyFile = join(folder, 'keys')
   writeFileSync(keyFile, keys, { mode: 0o600 })
   const config = coap.config.parse({
@@ -84,7 +79,6 @@ export async function start(t: TestContext, options: object = {}, keys = ''): Pr
   const stop = async () => {
     stopper.abort()
     await running
-    rmSync(folder, { recursive: true, force: true })
   }
   t.after(stop)
   return Object.assign(gateway, { port: ports.udp as number, dtlsPort: ports.dtls ?? 0, stop })
