@@ -19,6 +19,9 @@ interface Options extends CommonOptions {
 
 const FINAL: ReadonlySet<CommandState> = new Set(['acknowledged', 'failed', 'expired', 'unconfirmed', 'rejected'])
 
+/** What the API answers to an id that it has had. */
+const REPEATED = 200
+
 export function sendCommand(context: CommandContext): Command {
   return defineCommand('send <device> <command> [json]', {
     summary: 'send a command to a device and show how far it is; exit 0 only when the device acknowledged it',
@@ -55,13 +58,16 @@ function parseArguments(json: string): unknown {
 
 async function send(context: CommandContext, request: object, options: Options): Promise<void> {
   const client = await runningGateway(context, options)
-  // Watching begins before sending, so that no change of state is missed.
+  // Watching begins before sending, so that every change of state is seen, `accepted` too.
   const stream = options.wait ? await openEvents(client, new URLSearchParams({ types: 'command' })) : undefined
   try {
-    const { body } = await client.post<CommandStatus>('/api/commands', request)
+    const { status, body } = await client.post<CommandStatus>('/api/commands', request)
     const print = (command: CommandStatus) => show(context.terminal, command, options)
-    print(body)
-    const last = stream && !FINAL.has(body.state) ? await follow(client, stream, body, print) : body
+    // The states that a repeated command had before will not come again.
+    const seen = stream === undefined || status === REPEATED
+    if (seen) print(body)
+    const done = seen && FINAL.has(body.state)
+    const last = stream && !done ? await follow(client, stream, body, seen ? body.state : undefined, print) : body
     const wanted = last.state === 'acknowledged' || (!options.wait && last.state !== 'rejected')
     context.setExitCode(wanted ? EXIT.ok : EXIT.failure)
   } finally {
@@ -74,16 +80,17 @@ async function follow(
   client: Client,
   stream: EventStream,
   sent: CommandStatus,
+  seen: CommandState | undefined,
   print: (command: CommandStatus) => void,
 ): Promise<CommandStatus> {
   const { id } = sent
-  let shown = sent.state
+  let shown = seen
   for await (const event of stream.events) {
     const missed = event.type === 'dropped'
     if (!missed && event.data.id !== id) continue
     const now = missed
       ? await client.get<CommandStatus>(`/api/commands/${encodeURIComponent(id)}`)
-      : ({ ...sent, ...event.data } as CommandStatus)
+      : ({ ...sent, result: undefined, reason: undefined, ...event.data } as CommandStatus)
     if (now.state !== shown) print(now)
     shown = now.state
     if (FINAL.has(shown)) return now

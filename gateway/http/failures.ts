@@ -45,6 +45,8 @@ export function fail(error: unknown, reply: FastifyReply, log: PluginLog): Fasti
   if (status === 500) log.error({ err: error, route: reply.request.routeOptions.url }, 'request failed unexpectedly')
   if (status === 401) reply.header('www-authenticate', 'Bearer realm="sluice"')
   if (retryAfter !== undefined) reply.header('retry-after', String(retryAfter))
+  // Fastify closes after a body it refused. A client still sending it would be reset, and never read the answer: Node drains the rest instead.
+  reply.removeHeader('connection')
   return reply.code(status).type('application/json; charset=utf-8').send({ code, message })
 }
 

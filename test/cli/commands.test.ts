@@ -146,6 +146,20 @@ dvc3002  mqtt           7  2026-11-23T00:00:00.000Z  cpu=51 state=NSW`,
     assert.equal((await sluice(on('send', 'pump', 'open', '--id', 'x', '--no-wait'))).code, 0)
     assert.equal((await sluice(on('send', 'pump', 'open', '{rate'))).code, 2)
   })
+
+  test('send shows each state once and in order, also when the device answers before the gateway does', async () => {
+    const { sendCommand, live } = fake.api
+    fake.api.sendCommand = async (request, by) => {
+      const { command } = await sendCommand(request, by)
+      const { id, device } = command
+      for (const state of ['sent', 'acknowledged'] as const)
+        live.command({ kind: 'command', id, device, command: 'open', state, time: '2026-11-23T00:00:01.000Z', by })
+      return { repeated: false, command: { ...command, state: 'acknowledged' } }
+    }
+    const { code, out } = await sluice(on('send', 'pump', 'open', '--id', 'quick'))
+    fake.api.sendCommand = sendCommand
+    assert.deepEqual([code, out.replace(/\d\d:\S+ quick /g, '')], [0, 'accepted\nsent\nacknowledged'])
+  })
 })
 
 test('TLS is followed by the certificate that the gateway wrote down, and by no other', {

@@ -141,6 +141,7 @@ export function createFakeApi(clock: Clock): FakeApi {
         deadline: TIME,
       }
       api.sent.set(id, made)
+      api.live.command({ kind: 'command', id, device, command, state: 'accepted', time: TIME, by })
       return { repeated: false, command: made }
     },
     alerts: () => [

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { EventEmitter, once } from 'node:events'
+import { connect } from 'node:net'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { BusyError } from '../../gateway/errors.ts'
@@ -88,6 +89,16 @@ describe('telemetry over HTTP', () => {
     const chunked = { 'transfer-encoding': 'chunked' }
     assert.equal((await post('/api/telemetry/a', 'x'.repeat(1001), chunked)).status, 413)
     assert.equal((await post('/api/telemetry/a', 'x'.repeat(1000))).status, 204)
+  })
+
+  test('answers 413 also to a client that reads only after it has sent everything', async () => {
+    const socket = connect(served.port, '127.0.0.1')
+    const body = Buffer.alloc(4 * 1024 * 1024, 'x')
+    socket.write(`POST /api/telemetry/a HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: ${body.length}\r\n\r\n`)
+    await new Promise<void>((sent, failed) => socket.write(body, (error) => (error ? failed(error) : sent())))
+    const [answer] = await once(socket, 'data')
+    socket.destroy()
+    assert.match(String(answer), /^HTTP\/1.1 413 /)
   })
 
   test('answers 503 with Retry-After when there is no room', async () => {

@@ -15,6 +15,7 @@ import { createUpstream } from '../../../gateway/upstream/runner.ts'
 import { failureOf, parseRetryAfter } from '../../../plugins/http/answer.ts'
 import { http } from '../../../plugins/http/index.ts'
 import { options as outboxOptions, result } from '../../outbox/contract.ts'
+import { NO_OPENSSL } from '../../support/certificates.ts'
 import { eventually } from '../../support/within.ts'
 import { recordingLog } from '../../upstream/scripted.ts'
 import { batchOf, create, within } from '../contract.ts'
@@ -133,7 +134,7 @@ describe('http sink', () => {
     await assert.rejects(within(500, 'stopping', writing), /stopping/)
   })
 
-  it('checks the certificate of an endpoint, and shows its own', async (t) => {
+  it('checks the certificate of an endpoint, and shows its own', { skip: NO_OPENSSL }, async (t) => {
     const directory = await mkdtemp(join(tmpdir(), 'sluice-http-'))
     t.after(() => rm(directory, { recursive: true }))
     const file = (name: string) => join(directory, name)
