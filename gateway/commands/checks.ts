@@ -32,6 +32,11 @@ export interface CommandDeclaration {
   readonly args: Readonly<Record<string, ArgumentDeclaration>>
 }
 
+/** It is a level of the topic and of the path by which a device hears of it. */
+export function isCommandName(name: string): boolean {
+  return name !== '' && !/[/+#\p{Cc}\p{Surrogate}]/u.test(name)
+}
+
 /** @returns why not, or undefined when it may */
 export function refusedBy(
   allow: readonly Permission[] | undefined,

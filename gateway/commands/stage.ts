@@ -13,7 +13,7 @@ import { isDeviceId } from '../decode/devices.ts'
 import { BusyError, NotConnectedError, reasonOf } from '../errors.ts'
 import type { CommandResult, PluginLog } from '../plugin.ts'
 import type { CommandRecord } from '../record.ts'
-import { type CommandDeclaration, type CommandOptions, refusedBy, undeclared, unmet } from './checks.ts'
+import { type CommandDeclaration, type CommandOptions, isCommandName, refusedBy, undeclared, unmet } from './checks.ts'
 import type { Change, CommandFact, CommandOrder, LedgerCommand, TakenCommand } from './command.ts'
 import { isFinal } from './command.ts'
 import { Ledger, type LedgerState } from './ledger.ts'
@@ -238,6 +238,7 @@ export class CommandStage {
   #refused(order: CommandOrder, by: string): string | undefined {
     const { allow, maxOpen } = this.#parts.options()
     if (!isDeviceId(order.device)) return 'the device is no device id'
+    if (!isCommandName(order.command)) return 'a command is a name without /, +, # and control characters'
     if (this.ledger.open().size >= maxOpen) return `${maxOpen} commands are open already`
     return refusedBy(allow, by, order) ?? undeclared(this.#parts.declared(order.device), order)
   }

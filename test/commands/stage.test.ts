@@ -188,6 +188,7 @@ test('what is not allowed, not declared or out of range is rejected and never se
   }
   assert.equal(await reasonFor('a', { device: 'door' }), 'api may not send on to door')
   assert.equal(await reasonFor('b', { command: 'explode' }), 'device lamp has no command explode: it has on')
+  assert.match((await reasonFor('n', { command: 'on/off' })) ?? '', /^a command is a name without/)
   assert.equal(await reasonFor('c', { args: { level: 101 } }), 'argument level is 101 %, the most is 100 %')
   assert.equal(await reasonFor('d', { args: { speed: 1 } }), 'on has no argument speed')
   assert.equal(await reasonFor('e', { args: { level: 'high' } }), 'argument level must be a number')
