@@ -132,14 +132,14 @@ export class Intake {
       return this.#takeUnjournaled(source, origin, bytes, start, end, contentType, received, synced)
     }
     const { topicBytes } = origin
-    const at = journal.reserve(
-      messageLength(topicBytes.length, end - start, contentType, mark),
-      !waits || source.durability === 'interval',
-    )
+    const untilWritten = source.durability === 'interval'
+    const length = messageLength(topicBytes.length, end - start, contentType, mark)
+    const at = journal.reserve(length, !waits || untilWritten)
     if (at < 0) {
       this.#full = true
       return NO_ROOM
     }
+    if (waits && untilWritten) journal.writeSoon()
     const { buffer, last: entry } = journal
     const flags = synced ? 0 : UNSYNCED
     const body = writeHead(buffer, at, flags, source.index, received, topicBytes, contentType, mark)

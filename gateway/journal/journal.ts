@@ -33,6 +33,8 @@ export interface Journal {
   reserve(length: number, lazy: boolean): number
   /** A control entry's number, or -1 when there is no room. */
   append(bytes: Buffer): number
+  /** Somebody waits until what was appended so far is written. */
+  writeSoon(): void
   /** Somebody waits for what was appended so far, and may wait `patience` ms more. */
   commitWithin(patience: number): void
   /** Resolves when all that was appended is on disk. */
@@ -99,6 +101,7 @@ export function createJournal(log: Log, clock: Clock): Journal {
     },
     reserve: (length, lazy) => timing(log.reserve(length, lazy)),
     append: (bytes) => log.append(bytes),
+    writeSoon: () => log.writeSoon(),
     commitWithin,
     flush: () => log.flush(),
     onDurable: (listener) => log.onDurable(listener),

@@ -105,17 +105,25 @@ export interface FramePool {
   /** @param bytes head included */
   take(bytes: number): Frame
   give(frame: Frame): void
+  /** The same frame, sealed as it is, in a buffer that is no larger than it. */
+  exchange(frame: Frame): Frame
 }
 
 export function createFramePool(keep: number): FramePool {
   const spare: Buffer[] = []
+  const give = ({ buffer }: Frame) => {
+    if (buffer.length === FRAME_BYTES && spare.length < keep) spare.push(buffer)
+  }
   return {
+    give,
     take(bytes) {
       if (bytes > FRAME_BYTES) return createFrame(Buffer.allocUnsafeSlow(bytes))
       return createFrame(spare.pop() ?? Buffer.allocUnsafeSlow(FRAME_BYTES))
     },
-    give(frame) {
-      if (frame.buffer.length === FRAME_BYTES && spare.length < keep) spare.push(frame.buffer)
+    exchange(frame) {
+      const bytes = Buffer.concat(frame.parts ?? [])
+      give(frame)
+      return { ...frame, buffer: bytes, parts: [bytes] }
     },
   }
 }

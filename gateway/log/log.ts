@@ -119,6 +119,8 @@ export interface Log {
   append(record: Uint8Array, lazy?: boolean): number
   /** Kept with the records appended so far, and those only. Marks never fall; 0 is none. */
   mark(value: number): void
+  /** Somebody waits until the kernel has what was appended so far: where commits are eager, after 2 ms. */
+  writeSoon(): void
   /** Commit at the end of this turn of the event loop, or when the commit that is under way is done. */
   urgent(): void
   /** Resolves when all that was appended and marked is durable: while the disk is in trouble, not before it works again. */
@@ -230,6 +232,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
       return number
     },
     mark: (value) => pending.setMark(value),
+    writeSoon: () => writer.writeSoon(),
     urgent: () => writer.urgent(),
     flush: () => writer.flush(),
     onDurable: (listener) => void listeners.durable.push(listener),

@@ -183,7 +183,12 @@ export class Pending {
   /** The first of those that wait were written. */
   wrote(frames: readonly Frame[]): void {
     this.#waiting.splice(0, frames.length)
-    this.#unsynced.push(...frames)
+    for (const frame of frames) this.#unsynced.push(this.#keeps(frame) ? frame : this.#pool.exchange(frame))
+  }
+
+  /** It is synced now, or fills its buffer; a small one would hold it for a second. */
+  #keeps(frame: Frame): boolean {
+    return frame.sync || frame.used > FRAME_BYTES / 4
   }
 
   /** All that was written is durable and leaves the memory. @returns what the last of it was marked with */

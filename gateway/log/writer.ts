@@ -62,6 +62,8 @@ export interface WriterOptions {
 
 /** Pause between attempts while the disk is in trouble, ms. */
 const RETRY = 1000
+/** Who waits until the kernel has a record waits so long for others to go with it, ms. */
+const WRITE_WITHIN = 2
 /** Records of which nobody waits for the disk are synced this long after they were written, ms. */
 const SYNC_INTERVAL = 1000
 
@@ -79,6 +81,7 @@ export class Writer {
   readonly #o: WriterOptions
   #timer: Timer | null = null
   #syncTimer: Timer | null = null
+  #writeTimer: Timer | null = null
   #running = false
   #again = false
   #soon = false
@@ -101,6 +104,14 @@ export class Writer {
     if (pending.lacks(length) && !this.#begin(length)) return -1
     if (!lazy && !this.#o.lazy && pending.want() && this.#o.eager) this.urgent()
     return pending.add(length)
+  }
+
+  writeSoon(): void {
+    if (!this.#o.eager || this.#writeTimer !== null) return
+    this.#writeTimer = this.#o.clock.after(WRITE_WITHIN, () => {
+      this.#writeTimer = null
+      if (this.pending.filled) this.urgent()
+    })
   }
 
   urgent(): void {
@@ -135,6 +146,7 @@ export class Writer {
   async close(): Promise<void> {
     this.#closing = true
     this.#timer?.cancel()
+    this.#writeTimer?.cancel()
     while (this.#running || this.#soon) await new Promise((resolve) => setImmediate(resolve))
     await this.#run()
     if (this.tail.isOpen) {

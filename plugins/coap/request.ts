@@ -1,6 +1,7 @@
 /** A request as handlers see it: its options read, its body whole. */
 import { type Block, blockOf } from './block.ts'
 import { type CoapMessage, type Option, type OptionCursor, optionsAt, readOption } from './codec.ts'
+import type { Exchange } from './exchange.ts'
 import {
   ACCEPT,
   BLOCK1,
@@ -141,6 +142,40 @@ function read(demands: Demands, data: Buffer, { number, start, end }: OptionCurs
 
 const NO_QUERY: readonly string[] = Object.freeze([])
 
-export function queryOf(message: CoapMessage, { query }: Demands): readonly string[] {
-  return query ? texts(message.options, URI_QUERY) : NO_QUERY
+/** A class for its getter's sake: an object literal with one costs kilobytes each time. */
+export class ReceivedRequest implements Request {
+  readonly peer: Peer
+  readonly confirmable: boolean
+  readonly code: number
+  readonly path: readonly string[]
+  readonly query: readonly string[]
+  readonly contentFormat: number | undefined
+  readonly accept: number | undefined
+  readonly payload: Buffer
+  readonly params: Readonly<Record<string, string>>
+  readonly #message: CoapMessage
+
+  /** @param path of the resource that `params` are the named parts of. @param payload all of it */
+  constructor(
+    { peer, confirmable, message }: Exchange,
+    demands: Demands,
+    path: readonly string[],
+    params: Readonly<Record<string, string>>,
+    payload: Buffer,
+  ) {
+    this.peer = peer
+    this.confirmable = confirmable
+    this.code = message.code
+    this.path = path
+    this.query = demands.query ? texts(message.options, URI_QUERY) : NO_QUERY
+    this.contentFormat = demands.contentFormat
+    this.accept = demands.accept
+    this.payload = payload
+    this.params = params
+    this.#message = message
+  }
+
+  get options(): readonly Option[] {
+    return this.#message.options
+  }
 }

@@ -34,7 +34,7 @@ import type { Observation } from './observe.ts'
 import { OBSERVE, SIZE1, uintOption } from './options.ts'
 import type { Parameters } from './parameters.ts'
 import { createReplies, transferKey } from './reply.ts'
-import { type Demands, demandsOf, queryOf, type Request, type Wishes, wishesOf } from './request.ts'
+import { type Demands, demandsOf, ReceivedRequest, type Request, type Wishes, wishesOf } from './request.ts'
 import {
   createRouter,
   type Handler,
@@ -146,20 +146,7 @@ export function createServer(options: ServerOptions): Server {
     payload: Buffer,
   ): void {
     const { message } = exchange
-    const request: Request = {
-      peer: exchange.peer,
-      confirmable: exchange.confirmable,
-      code: message.code,
-      path,
-      query: queryOf(message, demands),
-      contentFormat: demands.contentFormat,
-      accept: demands.accept,
-      get options() {
-        return message.options
-      },
-      payload,
-      params: match.params,
-    }
+    const request = new ReceivedRequest(exchange, demands, path, match.params, payload)
     const observed = message.code === GET ? match.resource.observed : undefined
     if (observed) observe(exchange, wishes, match, handler, request, observed)
     else call(handler, request, responder(exchange, wishes))

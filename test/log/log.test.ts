@@ -79,6 +79,35 @@ test('nobody waits for a lazy record: it is written with the next commit and syn
   assert.equal(log.durable, 1)
 })
 
+test('who waits for the kernel waits 2 ms, and a disk that then fails is given the record again', async () => {
+  const { clock, disk, log } = await setUp({ commit: { eager: true, interval: 20 } })
+  log.append(Buffer.from('a'), true)
+  log.append(Buffer.from('b'), true)
+  log.writeSoon()
+  log.writeSoon()
+  await clock.advance(2)
+  await turns()
+  assert.deepEqual([log.written, log.durable], [2, 0])
+  disk.fault = (operation) => (operation === 'sync' ? 'EIO' : null)
+  await clock.advance(1000)
+  await turns()
+  assert.deepEqual([log.durable, log.trouble?.code], [0, 'EIO'])
+  disk.fault = () => null
+  await clock.advance(1000)
+  await turns()
+  assert.equal(log.durable, 2)
+  assert.deepEqual(await texts(log), ['a', 'b'])
+})
+
+test('where commits are not eager, who waits for the kernel waits for the interval', async () => {
+  const { clock, log } = await setUp({ commit: { interval: 1000 } })
+  log.append(Buffer.from('a'), true)
+  log.writeSoon()
+  await clock.advance(999)
+  await turns()
+  assert.equal(log.written, 0)
+})
+
 test('urgent commits what the interval would leave waiting', async () => {
   const { log } = await setUp({ commit: { interval: 60_000 } })
   log.append(Buffer.from('alert'))
