@@ -68,8 +68,7 @@ async function prettyStream(destination: DestinationStream): Promise<Destination
     colorize,
     destination,
     translateTime: 'SYS:HH:MM:ss.l',
-    ignore: 'stage',
-    messageFormat: '{stage} {msg}',
+    singleLine: true,
   })
 }
 

@@ -97,6 +97,12 @@ function pinned(
   })
 }
 
+/** Where a browser on this machine finds the gateway. */
+export function urlOf({ address, port, fingerprint }: NonNullable<Runtime['http']>): string {
+  const host = reachable(address)
+  return `http${fingerprint === undefined ? '' : 's'}://${host.includes(':') ? `[${host}]` : host}:${port}/`
+}
+
 /** Where a gateway that listens everywhere can be reached. */
 function reachable(address: string): string {
   if (address === '0.0.0.0' || address === '') return '127.0.0.1'

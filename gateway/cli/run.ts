@@ -2,8 +2,10 @@ import type { Command } from 'commander'
 import { ConfigError, reasonOf } from '../errors.ts'
 import { createLog, type Log } from '../logging.ts'
 import type { Actions, CommandContext, LoadedConfig, RunningGateway } from './actions.ts'
+import { urlOf } from './client.ts'
 import { EXIT } from './exit-codes.ts'
 import { type CommonOptions, defineCommand } from './options.ts'
+import { readRuntime } from './runtime.ts'
 import { createServiceManager, stagesMove } from './service-manager.ts'
 
 /** A gateway that has not stopped after this long is abandoned, ms; the contract allows 5 s. */
@@ -32,6 +34,9 @@ async function run<L extends LoadedConfig>(context: CommandContext<Actions<L>>, 
   try {
     const gateway = await actions.startGateway({ loaded, clock: actions.clock, log })
     terminal.print(JSON.stringify({ event: 'ready', ports: gateway.ports }))
+    const { version } = actions
+    const about = { version, config: loaded.file ?? null, data: loaded.data }
+    log.info(about, `sluice ${version} is ready${await dashboardOf(loaded.data)}`)
     for (const line of loaded.notice ?? []) log.warn({}, line)
     const service = createServiceManager({
       env: terminal.env,
@@ -41,19 +46,23 @@ async function run<L extends LoadedConfig>(context: CommandContext<Actions<L>>, 
       moves: async () => gateway.ports.http === undefined || stagesMove(loaded.data),
     })
     service.ready()
-    for (;;) {
-      const signal = await signals.next()
-      if (signal !== 'SIGHUP') break
-      await reload(context, options, gateway, log)
-    }
+    let signal = await signals.next()
+    for (; signal === 'SIGHUP'; signal = await signals.next()) await reload(context, options, gateway, log)
     service.stopping()
     const code = await stop(context, gateway, log)
+    log.info({ signal }, `stopped by ${signal}`)
     context.setExitCode(code)
     // Fires only when something that should have been closed keeps the process alive.
     actions.clock.after(LINGER, () => process.exit(code))
   } finally {
     log.flush()
   }
+}
+
+/** Nothing without an HTTP API, or when the disk has not taken runtime.json. */
+async function dashboardOf(data: string): Promise<string> {
+  const { http } = await readRuntime(data).catch(() => ({ http: undefined }))
+  return http ? `: the dashboard is at ${urlOf(http)}` : ''
 }
 
 /** After a defect nobody knows what state the gateway is in: it ends, and what starts it again recovers the journal. */

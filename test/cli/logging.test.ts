@@ -35,7 +35,7 @@ test('the level changes for every child while it runs', async () => {
   )
 })
 
-test('pretty lines are for a person, made in this process', async () => {
+test('a pretty line is one line for a person, made in this process', async () => {
   const lines: string[] = []
   const destination = new Writable({
     write(piece, _encoding, done) {
@@ -45,7 +45,7 @@ test('pretty lines are for a person, made in this process', async () => {
   })
   const log = await createLog(new FakeClock(), { destination, pretty: true })
   log.child({ stage: 'broker' }).info({ port: 1883 }, 'listening')
-  assert.match(lines.join(''), /^\[[\d:.]+\] INFO: broker listening\n {4}port: 1883\n$/)
+  assert.match(lines.join(''), /^\[[\d:.]+\] INFO: listening \{"stage":"broker","port":1883\}\n$/)
 })
 
 test('an error carries its code and cause', async () => {

@@ -25,6 +25,8 @@ test('run says once that it is ready, reloads on SIGHUP, and exits 0 on SIGTERM'
   const child = start('run', '--config', config, '--data', data)
   const ready = JSON.parse(await child.line('out'))
   assert.deepEqual([ready.event, ready.ports.mqtt, typeof ready.ports.http], ['ready', 1883, 'number'])
+  const said = pick(await child.line('err'))
+  assert.deepEqual(said, ['info', `sluice 0.1.0 is ready: the dashboard is at http://127.0.0.1:${ready.ports.http}/`])
   assert.ok(existsSync(join(data, 'runtime.json')))
   assert.equal((await sluice(['health', '--data', data])).code, 0)
 
@@ -42,6 +44,7 @@ test('run says once that it is ready, reloads on SIGHUP, and exits 0 on SIGTERM'
   assert.deepEqual(await once(child.process, 'exit'), [0, null])
   assert.ok(!existsSync(join(data, 'runtime.json')))
   assert.equal(child.rest('out'), '')
+  assert.deepEqual(pick(child.rest('err')), ['info', 'stopped by SIGTERM'])
 })
 
 test('a second Ctrl-C does not wait for a slow stop', { timeout: 30_000 }, async () => {
@@ -116,7 +119,7 @@ test('--data is over the file and the environment, whatever its name looks like'
 test('a defect ends the gateway with a line in the log that says where', { timeout: 30_000 }, async () => {
   const child = start('run', '--config', join(data, 'defective.yaml'), '--data', data)
   assert.deepEqual(await once(child.process, 'close'), [1, null])
-  const { code, err } = JSON.parse(child.rest('err'))
+  const { code, err } = JSON.parse(child.rest('err').trim().split('\n').at(-1) ?? '')
   assert.deepEqual([code, err.type], ['SLUICE_DEFECT', 'SyntaxError'])
   assert.match(err.stack, /at JSON\.parse/)
 })
