@@ -44,7 +44,9 @@ export function* modemStatuses(count: number, start: number, step = 5, seed = 1)
 }
 
 export function* samples(count: number, start: number): Generator<Sample> {
-  for (const status of modemStatuses(count, start)) {
-    yield { topic: `telemetry/${status.deviceid}`, payload: JSON.stringify(status) }
-  }
+  for (const status of modemStatuses(count, start)) yield sampleOf(status)
+}
+
+export function sampleOf(status: ModemStatus): Sample {
+  return { topic: `telemetry/${status.deviceid}`, payload: JSON.stringify(status) }
 }
