@@ -181,14 +181,18 @@ export class WindowBook {
     this.keys.remove(row)
   }
 
-  /** Something waits for a tick that flushes. */
-  get waiting(): boolean {
-    return this.#corrections.waiting || this.#ledger.hasLost
+  /** Keys with corrections that wait for a tick that flushes; one more when losses do. */
+  get waiting(): number {
+    return this.#corrections.waiting + (this.#ledger.hasLost ? 1 : 0)
   }
 
-  /** Sends what late readings have changed, and reports those that changed nothing. */
-  flush(): void {
-    for (const row of this.#corrections.rows()) this.#sendCorrections(row)
+  /** Sends what late readings have changed. @param isMeant of these keys */
+  correct(isMeant: (row: number) => boolean): void {
+    for (const row of this.#corrections.rows()) if (isMeant(row)) this.#sendCorrections(row)
+  }
+
+  /** Reports the late readings that changed nothing. */
+  reportLost(): void {
     for (const { source, count, from, to } of this.#ledger.takeLost()) {
       this.#output.late?.(this.#sources.list[source]?.name ?? '', this.definition.name, count, from, to)
     }

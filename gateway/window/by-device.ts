@@ -105,6 +105,11 @@ export class DeviceClosing implements Closing {
     if (closing.length > 0) this.#pass(Number.NEGATIVE_INFINITY, NONE, true)
   }
 
+  correct(slice: Slice | undefined): void {
+    const { keys } = this.book
+    this.book.correct((row) => isIn(slice, this.#hashes[keys.get(row, DEVICE)] as number))
+  }
+
   flush(): void {
     for (let device = 0; device < this.#ids.length; device++) {
       if (this.#ids[device] !== undefined) this.#close(device, Number.POSITIVE_INFINITY)

@@ -1,18 +1,33 @@
 /**
  * Windows over several devices: one clock for all keys, the least time of the sources that are not idle, less `delay`.
  * It never goes back, so a device that is further behind is late. With processing time it is the gateway's own clock.
- * A heap holds the keys by the end of their next window.
+ *
+ * Each reading moves the clock and closes what is due, unless there are very many keys: then they are in slices, and
+ * ticks alone move the clock, that of one slice after the other (`slices.ts`).
  */
 import type { Reading } from '../reading.ts'
 import type { WindowRecord } from '../record.ts'
 import type { WindowBook } from './book.ts'
 import type { Closing } from './closing.ts'
-import { DueHeap } from './due-heap.ts'
-import { LAST_ENTRY, NEXT_CLOSE } from './keys.ts'
+import { type KeySlice, KeySlices } from './key-slices.ts'
+import { HASH, LAST_ENTRY, NEXT_CLOSE } from './keys.ts'
 import { CLOCK, type Moment, NOW, TIME } from './moment.ts'
 import { NONE } from './slab.ts'
+import { type ClosingTime, closesSlice, isIn, KEYS, type Slice, sliceCount } from './slices.ts'
 import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 import { sourceTime, type WindowSource, type WindowSources } from './sources.ts'
+
+interface State {
+  /** Of each slice, ms since the epoch; null before anything was seen. */
+  readonly clocks: readonly (number | null)[]
+  readonly idleTo: number
+}
+
+/** Until version 2 of the snapshot there was one slice. */
+interface FirstState {
+  readonly clock: number | null
+  readonly idleTo: number
+}
 
 export class SourceClosing implements Closing {
   readonly book: WindowBook
@@ -20,9 +35,7 @@ export class SourceClosing implements Closing {
   readonly #moment: Moment
   readonly #sources: WindowSources
   readonly #processing: boolean
-  readonly #heap: DueHeap
-  /** Windows that end at or before it are closed, ms since the epoch. */
-  #clock = Number.NEGATIVE_INFINITY
+  readonly #slices: KeySlices
   /** A source whose last reading is at or below this entry is idle. */
   #idleTo = -1
   readonly #evict: (row: number) => void
@@ -34,40 +47,63 @@ export class SourceClosing implements Closing {
     this.#slot = slot
     this.#sources = sources
     this.#processing = book.definition.time === 'processing'
-    this.#heap = new DueHeap(book.keys)
+    this.#slices = new KeySlices(book.keys)
     this.#evict = (row) => this.#removeKey(row)
   }
 
   add(reading: Reading, entry: number, source: WindowSource): void {
     const { book } = this
-    if (this.#processing) this.#closeTo(this.#moment[NOW] as number)
+    const only = this.#only()
+    if (only !== undefined && this.#processing) this.#closeTo(only, this.#moment[NOW] as number)
     if (book.admits(reading, source)) {
       const row = this.#keyOf(reading, entry, source)
       if (row === NONE) book.refuse(source)
       else {
         book.keys.set(row, LAST_ENTRY, entry)
-        if (this.#place(row, reading, source)) this.#heap.settle(row)
+        this.#place(row, reading, source)
       }
     }
-    if (!this.#processing) this.#follow(Number.NEGATIVE_INFINITY)
+    if (only !== undefined && !this.#processing) this.#follow(only, Number.NEGATIVE_INFINITY)
   }
 
   advance(_device: string, _time: number, _stamped: boolean, now: number): void {
-    this.#follow(this.#processing ? now : Number.NEGATIVE_INFINITY)
+    const only = this.#only()
+    if (only !== undefined) this.#follow(only, this.#processing ? now : Number.NEGATIVE_INFINITY)
   }
 
   due(now: number, idleTo: number): number {
-    if (this.#heap.top() === NONE) return 0
-    return this.#nextEnd() <= this.#target(now, Math.max(idleTo, this.#idleTo)) ? 1 : 0
+    const target = this.#target(now, Math.max(idleTo, this.#idleTo))
+    const due = this.#slices.list.filter((slice) => this.#isDue(slice, target))
+    if (this.#slicesWanted() === 1) return due.length
+    // To be put into more slices is reason enough.
+    if (this.#slicesWanted() > this.#slices.list.length)
+      return due.reduce((keys, slice) => keys + slice.due.upTo(target).length, 1)
+    return due.length * KEYS
   }
 
-  tick(now: number, idleTo: number | undefined): void {
+  closingTime(now: number, idle: number): ClosingTime | undefined {
+    const of = this.#slicesWanted()
+    if (of === 1) return undefined
+    const idleTo = Math.max(idle, this.#idleTo)
+    const target = this.#target(now, idleTo)
+    const to = this.#processing || !this.#allIdle(idleTo) ? target : this.#lastEnd(target)
+    return Number.isFinite(to) ? { of, to } : { of }
+  }
+
+  tick(now: number, idleTo: number | undefined, slice: Slice | undefined, time: ClosingTime | undefined): void {
     if (idleTo !== undefined && idleTo > this.#idleTo) this.#idleTo = idleTo
-    this.#follow(now)
+    if (time !== undefined && time.of > this.#slices.list.length) this.#slices.divide(time.of)
+    const only = this.#only()
+    if (only !== undefined) this.#follow(only, now)
+    else if (time?.to !== undefined) this.#closeSlices(time.to, slice)
+  }
+
+  correct(slice: Slice | undefined): void {
+    this.book.correct((row) => isIn(slice, this.book.keys.get(row, HASH)))
   }
 
   flush(): void {
-    this.#closeTo(Number.MAX_VALUE)
+    this.#closeSlices(Number.MAX_VALUE, undefined)
   }
 
   latest(reading: Reading): WindowRecord | undefined {
@@ -77,8 +113,9 @@ export class SourceClosing implements Closing {
   }
 
   lag(now: number): number | undefined {
-    if (this.#heap.top() === NONE) return undefined
-    return Number.isFinite(this.#clock) ? now - this.#clock - this.book.definition.delay : undefined
+    const clocks = this.#slices.list.filter(({ due }) => due.top() !== NONE).map(({ clock }) => clock)
+    const least = Math.min(...clocks)
+    return Number.isFinite(least) ? now - least - this.book.definition.delay : undefined
   }
 
   bytes(): number {
@@ -87,26 +124,36 @@ export class SourceClosing implements Closing {
 
   save(writer: SnapshotWriter): void {
     this.book.save(writer)
-    writer.json({ clock: Number.isFinite(this.#clock) ? this.#clock : null, idleTo: this.#idleTo })
+    const clocks = this.#slices.clocks().map((clock) => (Number.isFinite(clock) ? clock : null))
+    writer.json({ clocks, idleTo: this.#idleTo } satisfies State)
   }
 
   load(reader: SnapshotReader): void {
     this.book.load(reader)
-    const state = reader.json() as { clock: number | null; idleTo: number }
-    this.#clock = state.clock ?? Number.NEGATIVE_INFINITY
+    const state = reader.json() as State | FirstState
+    const clocks = 'clocks' in state ? state.clocks : [state.clock]
+    this.#slices.restore(clocks.map((clock) => clock ?? Number.NEGATIVE_INFINITY))
     this.#idleTo = state.idleTo
-    this.#heap.rebuild()
   }
 
-  #place(row: number, reading: Reading, source: WindowSource): boolean {
+  /** All keys, while there are few. */
+  #only(): KeySlice | undefined {
+    const { list } = this.#slices
+    return list.length === 1 ? list[0] : undefined
+  }
+
+  #slicesWanted(): number {
+    return Math.max(this.#slices.list.length, sliceCount(this.book.keys.count))
+  }
+
+  #place(row: number, reading: Reading, source: WindowSource): void {
     const moment = this.#moment
-    moment[CLOCK] = this.#clock
-    if (!this.#processing) return this.book.place(row, reading, source)
+    const slice = this.#slices.of(row)
     const time = moment[TIME] as number
-    moment[TIME] = moment[NOW] as number
-    const opened = this.book.place(row, reading, source)
+    moment[CLOCK] = slice.clock
+    if (this.#processing) moment[TIME] = moment[NOW] as number
+    if (this.book.place(row, reading, source)) slice.due.settle(row)
     moment[TIME] = time
-    return opened
   }
 
   #find(reading: Reading): number {
@@ -124,22 +171,24 @@ export class SourceClosing implements Closing {
     if (row !== NONE) return row
     if (!book.makeRoom(entry, source, this.#evict)) return NONE
     row = book.keys.create(book.parts.values, entry)
+    this.#slices.add(row)
     reading.device.slots[this.#slot] = row
     return row
   }
 
   #removeKey(row: number): void {
+    const { due, clock } = this.#slices.of(row)
     this.book.keys.set(row, NEXT_CLOSE, Number.POSITIVE_INFINITY)
-    this.#heap.settle(row)
-    this.book.evict(row, this.#clock)
+    due.settle(row)
+    this.book.evict(row, clock)
   }
 
   /** Brings the clock to where the sources are. @param now the gateway's clock for what it stamps, or -Infinity */
-  #follow(now: number): void {
+  #follow(slice: KeySlice, now: number): void {
     const target = this.#target(now, this.#idleTo)
-    if (target <= this.#clock) return
-    if (this.#processing || !this.#allIdle(this.#idleTo)) this.#closeTo(target)
-    else this.#closeIdle(target)
+    if (target <= slice.clock) return
+    if (this.#processing || !this.#allIdle(this.#idleTo)) this.#closeTo(slice, target)
+    else this.#closeIdle(slice, target)
   }
 
   /** What closes at most by now. When all sources are idle: whatever has begun, but nothing that lies ahead. */
@@ -156,41 +205,67 @@ export class SourceClosing implements Closing {
     return this.#sources.list.length > 0
   }
 
-  #closeTo(target: number): void {
-    if (target <= this.#clock) return
-    while (this.#heap.next() <= target && this.#nextEnd() <= target) {
-      const row = this.#heap.top()
-      this.book.closeAt(row, this.#heap.next())
-      this.book.expire(row, target)
-      this.#heap.settle(row)
+  #closeSlices(to: number, part: Slice | undefined): void {
+    const { list } = this.#slices
+    for (let i = 0; i < list.length; i++) {
+      if (closesSlice(part, i, list.length)) this.#closeTo(list[i] as KeySlice, to)
     }
-    this.#clock = target
+  }
+
+  #closeTo(slice: KeySlice, target: number): void {
+    if (target <= slice.clock) return
+    this.#closeDue(slice, target, target)
+    slice.clock = target
   }
 
   /** The clock only goes as far as what was closed: readings after the pause are not late for it. */
-  #closeIdle(target: number): void {
-    let last = Number.NEGATIVE_INFINITY
-    while (this.#heap.next() <= target && this.#nextEnd() <= target) {
-      const row = this.#heap.top()
-      last = this.#heap.next()
-      this.book.closeAt(row, last)
-      this.book.expire(row, last)
-      this.#heap.settle(row)
-    }
-    if (last > this.#clock) this.#clock = last
+  #closeIdle(slice: KeySlice, target: number): void {
+    const last = this.#closeDue(slice, target, undefined)
+    if (last > slice.clock) slice.clock = last
   }
 
-  /** The first end in the heap. A session's end moves with each reading, so there it is worked out anew. */
-  #nextEnd(): number {
-    if (!this.book.geometry.session) return this.#heap.next()
+  /** @param expireBy what can no longer be corrected at this time goes; undefined: at the end of its window */
+  #closeDue(slice: KeySlice, target: number, expireBy: number | undefined): number {
+    const { due } = slice
+    let last = Number.NEGATIVE_INFINITY
+    while (this.#isDue(slice, target)) {
+      const row = due.top()
+      last = due.next()
+      this.book.closeAt(row, last)
+      this.book.expire(row, expireBy ?? last)
+      due.settle(row)
+    }
+    return last
+  }
+
+  /** The last of the ends that come next and are at or before `target`; -Infinity when there is none. */
+  #lastEnd(target: number): number {
+    const { form } = this.book
+    let last = Number.NEGATIVE_INFINITY
+    for (const { due, clock } of this.#slices.list) {
+      for (const row of due.upTo(target)) {
+        const end = form.nextEnd(row, clock)
+        if (end <= target && end > last) last = end
+      }
+    }
+    return last
+  }
+
+  #isDue(slice: KeySlice, target: number): boolean {
+    return slice.due.next() <= target && this.#nextEnd(slice) <= target
+  }
+
+  /** The first end in a slice, or Infinity. A session's end moves with each reading, so there it is worked out anew. */
+  #nextEnd({ due, clock }: KeySlice): number {
+    if (!this.book.geometry.session) return due.next()
     const { keys, form } = this.book
     for (;;) {
-      const row = this.#heap.top()
+      const row = due.top()
       if (row === NONE) return Number.POSITIVE_INFINITY
-      const end = form.nextEnd(row, this.#clock)
+      const end = form.nextEnd(row, clock)
       if (end === keys.get(row, NEXT_CLOSE)) return end
       keys.set(row, NEXT_CLOSE, end)
-      this.#heap.settle(row)
+      due.settle(row)
     }
   }
 }

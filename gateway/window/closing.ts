@@ -1,7 +1,7 @@
 import type { Reading } from '../reading.ts'
 import type { WindowRecord } from '../record.ts'
 import type { WindowBook } from './book.ts'
-import type { Slice } from './slices.ts'
+import type { ClosingTime, Slice } from './slices.ts'
 import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 import type { WindowSource } from './sources.ts'
 
@@ -17,8 +17,12 @@ export interface Closing {
   advance(device: string, time: number, stamped: boolean, now: number): void
   /** How many keys or devices a tick would close, at least about. Changes nothing that results depend on. */
   due(now: number, idleTo: number): number
-  /** @param slice only these, where each device closes by itself */
-  tick(now: number, idleTo: number | undefined, slice: Slice | undefined): void
+  /** What the tick must say beside that, when there are very many keys. */
+  closingTime?(now: number, idleTo: number): ClosingTime | undefined
+  /** @param slice only the keys in it @param time what `closingTime` said */
+  tick(now: number, idleTo: number | undefined, slice: Slice | undefined, time: ClosingTime | undefined): void
+  /** Sends the corrections that wait. @param slice only those of the keys in it */
+  correct(slice: Slice | undefined): void
   /** Emits everything that is open: the definition is given up. */
   flush(): void
   /** The latest result of the key that the reading belongs to. */

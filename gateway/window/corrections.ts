@@ -18,11 +18,12 @@ export class Corrections {
     else this.#waiting.set(row, new Set([start]))
   }
 
-  get waiting(): boolean {
-    return this.#waiting.size > 0
+  /** Keys with a correction waiting. */
+  get waiting(): number {
+    return this.#waiting.size
   }
 
-  /** Keys with a correction waiting, in the order in which they got it. */
+  /** Those keys, in the order in which they got it. */
   rows(): number[] {
     return [...this.#waiting.keys()]
   }

@@ -32,13 +32,9 @@ export class DueHeap {
     else this.#sink(this.#rise(at))
   }
 
-  /** From the keys, after they were restored. */
-  rebuild(): void {
-    this.#size = 0
-    for (const row of this.#keys.live()) {
-      this.#keys.set(row, HEAP_PLACE, -1)
-      this.settle(row)
-    }
+  /** The rows of the keys that close at or before `time`, in no order. */
+  upTo(time: number): Int32Array {
+    return this.#rows.subarray(0, this.#size).filter((row) => this.#keys.get(row, NEXT_CLOSE) <= time)
   }
 
   #append(row: number): number {

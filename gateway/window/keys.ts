@@ -7,6 +7,8 @@ export const CURRENT = 0
 export const HEAD = 1
 /** Row of the device, when windows close by device. */
 export const DEVICE = 2
+/** Hash of its values, when windows close by source. */
+export const HASH = 2
 /** The device's next key, or NONE. */
 export const NEXT_KEY = 3
 export const LAST_ENTRY = 4

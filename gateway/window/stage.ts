@@ -18,7 +18,7 @@ import { closesByDevice, signatureOf, type WindowDefinition } from './definition
 import { IdleSamples } from './idle-samples.ts'
 import type { WindowLedgerRow } from './ledger.ts'
 import { createMoment, NOW, TIME } from './moment.ts'
-import { nextSlice, type Slice, sliced } from './slices.ts'
+import { type ClosingTime, nextSlice, type Slice, sliced } from './slices.ts'
 import { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 import { move, type SourceState, stampedTime, WindowSources } from './sources.ts'
 import { SteadyClock, type SteadyClockState } from './steady-clock.ts'
@@ -33,10 +33,12 @@ export interface Tick {
   readonly now: number
   /** Per window: whoever had the last reading at or before this entry is idle. */
   readonly idle: Readonly<Record<string, number>>
-  /** Corrections that wait are sent, and losses reported. */
-  readonly flush?: true
-  /** Of many devices only these; further ticks follow with the others. */
+  /** Corrections that wait are sent, and losses reported; `slice` of the corrections only those of the slice. */
+  readonly flush?: true | 'slice'
+  /** Of many keys only these; further ticks follow with the others. */
   readonly slice?: Slice
+  /** Per window over several devices that has very many keys: it closes by this and nothing else. */
+  readonly times?: Readonly<Record<string, ClosingTime>>
 }
 
 export interface WindowStageOptions {
@@ -69,7 +71,7 @@ export interface Displaced {
 /** Per window with `attach`: the latest result of the reading's key, and of its type. */
 export type Attached = Record<string, { readonly key?: WindowRecord; readonly type?: WindowRecord }>
 
-const VERSION = 2
+const VERSION = 3
 const COALESCE = 1000
 const NEVER = -1
 
@@ -135,18 +137,27 @@ export class WindowStage {
     if (this.#rest) return this.#rest
     const steady = this.#clock.at(now)
     const idle: Record<string, number> = {}
-    let most = 0
+    const times: Record<string, ClosingTime> = {}
+    let keys = 0
     for (const { definition, closing, samples } of this.#running) {
       const idleTo = samples.note(monotonic, lastEntry)
       const due = closing.due(steady, idleTo)
       if (due === 0) continue
-      most = Math.max(most, due)
+      keys += due
       if (idleTo !== NEVER) idle[definition.name] = idleTo
+      const time = closing.closingTime?.(steady, idleTo)
+      if (time) times[definition.name] = time
     }
-    const flush = this.#mustFlush(monotonic)
-    if (most === 0 && !flush) return null
-    const slice = sliced(most)
-    return { now, idle, ...(flush && { flush }), ...(slice && { slice }) }
+    const corrections = this.#mustFlush(monotonic)
+    if (keys + corrections === 0) return null
+    const slice = sliced(keys + corrections)
+    return {
+      now,
+      idle,
+      ...(Object.keys(times).length > 0 && { times }),
+      ...(corrections > 0 && { flush: slice ? 'slice' : true }),
+      ...(slice && { slice }),
+    }
   }
 
   /** A tick was cut into slices and some are still to be given: sooner than by the clock. */
@@ -158,14 +169,23 @@ export class WindowStage {
   tick(tick: Tick): void {
     this.#clock.see(tick.now)
     const now = this.#clock.time
-    const { idle, slice } = tick
+    const { idle, flush, slice, times = {} } = tick
     const next = slice && nextSlice(slice)
-    this.#rest = next && { now: tick.now, idle, slice: next }
+    // A tick of an older gateway flushes all with its first slice.
+    this.#rest = next && { now: tick.now, idle, times, ...(flush === 'slice' && { flush }), slice: next }
     this.#sources.tick(now)
-    for (const { definition, closing } of this.#running) closing.tick(now, idle[definition.name], slice)
-    if (!tick.flush) return
-    this.#waitingSince = undefined
-    for (const { book } of this.#closings) book.flush()
+    for (const { definition, closing } of this.#running)
+      closing.tick(now, idle[definition.name], slice, times[definition.name])
+    if (flush !== undefined) this.#flush(flush === true ? undefined : slice)
+  }
+
+  #flush(slice: Slice | undefined): void {
+    const last = slice === undefined || nextSlice(slice) === undefined
+    for (const closing of this.#closings) {
+      closing.correct(slice)
+      if (last) closing.book.reportLost()
+    }
+    if (last) this.#waitingSince = undefined
   }
 
   /** The whole state; `restore` of a new stage continues exactly where this one is. */
@@ -265,7 +285,8 @@ export class WindowStage {
     }
     const closing = this.#open(definition, 0, output)
     closing.load(state)
-    closing.book.flush()
+    closing.correct(undefined)
+    closing.book.reportLost()
     closing.flush()
     const changed = this.#running.some((running) => running.definition.name === definition.name)
     return { definition, reason: changed ? 'changed' : 'removed', results, ledger: closing.book.ledger() }
@@ -276,11 +297,13 @@ export class WindowStage {
     return type === undefined ? undefined : closing.book.latest.ofType(type)
   }
 
-  #mustFlush(monotonic: number): true | undefined {
-    if (!this.#closings.some(({ book }) => book.waiting)) this.#waitingSince = undefined
+  /** How many keys wait for a flush; 0 while they may wait for more. */
+  #mustFlush(monotonic: number): number {
+    const waiting = this.#closings.reduce((keys, { book }) => keys + book.waiting, 0)
+    if (waiting === 0) this.#waitingSince = undefined
     else if (this.#waitingSince === undefined) this.#waitingSince = monotonic
-    else if (monotonic - this.#waitingSince >= this.#coalesce) return true
-    return undefined
+    else if (monotonic - this.#waitingSince >= this.#coalesce) return waiting
+    return 0
   }
 }
 
