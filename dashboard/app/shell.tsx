@@ -104,8 +104,14 @@ function Badge({ of, state: { raised, status } }: { of: Name; state: State }) {
 
 function Navigation({ current }: { current: Name }) {
   const state = useNews()
+  const nav = useRef<HTMLElement>(null)
+  // On a phone the row of pages is wider than the screen.
+  useEffect(
+    () => nav.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' }),
+    [current],
+  )
   return (
-    <nav aria-label={texts.navigation}>
+    <nav aria-label={texts.navigation} ref={nav}>
       <ul>
         {(Object.keys(PAGES) as Name[]).map((name) => (
           <li key={name}>
