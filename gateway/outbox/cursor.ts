@@ -33,6 +33,8 @@ export interface SinkCursor {
   ack(taken: Taken, records?: number): void
   /** The sink will never take the batch: a gap is sent in its place. Returns how many records were given up. */
   refuse(taken: Taken): number
+  /** Whether it is nothing but the gap that replaces what this sink was not given, or refused. */
+  tellsOfLoss(taken: Taken): boolean
   /** False when a person has skipped records since it was taken: it must not be sent again. */
   valid(taken: Taken): boolean
   /** Called when records have become durable or were skipped. Returns a function that stops the calls. */
@@ -96,14 +98,18 @@ export class Cursor implements SinkCursor {
     this.#acknowledged()
   }
 
+  tellsOfLoss({ batch, ends }: Taken): boolean {
+    return ends.length === 1 && this.#reader(batch.class).gaps.covering(batch.last) !== undefined
+  }
+
   refuse(taken: Taken): number {
-    const { batch, ends } = taken
-    const reader = this.#reader(batch.class)
+    const { batch } = taken
     // A peer that does not even take the gap cannot be told.
-    if (ends.length === 1 && reader.gaps.covering(batch.last)) {
+    if (this.tellsOfLoss(taken)) {
       this.ack(taken)
       return 0
     }
+    const reader = this.#reader(batch.class)
     const refused = this.#lanes[batch.class].readers.skip(reader, batch.last, 'refused')
     this.#acknowledged()
     return refused

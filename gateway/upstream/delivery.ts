@@ -3,7 +3,8 @@
  *
  *   taken               acknowledge
  *   PartialWriteError   acknowledge that part; the rest is a new batch
- *   RefusedError        halve the batch until the record is found that the peer objects to; a gap replaces it
+ *   RefusedError        halve the batch until the record is found that the peer objects to; a gap replaces it; a gap
+ *                       that is refused too is sent again, some times: such a peer refuses everything, for a while
  *   anything else       throw; the identical batch is to be sent again
  */
 import type { Backoff } from '../backoff.ts'
@@ -42,6 +43,9 @@ export interface DeliveryParts {
   readonly refusals: Backoff
   readonly write: (batch: Batch) => Promise<void>
 }
+
+/** How many refusals in a row a gap outlives: half a minute. Then the peer takes no gaps, and is not told. */
+const GAP_TRIES = 10
 
 export class Delivery {
   readonly #parts: DeliveryParts
@@ -109,7 +113,11 @@ export class Delivery {
   }
 
   async #refused(taken: Taken, error: RefusedError): Promise<void> {
-    const { supervision, refusals } = this.#parts
+    const { cursor, supervision, refusals } = this.#parts
+    if (cursor.tellsOfLoss(taken) && refusals.failures < GAP_TRIES) {
+      supervision.failed(error)
+      return supervision.sleep(refusals.next())
+    }
     this.#again = undefined
     if (taken.batch.count > 1) {
       supervision.count(error.code)
@@ -117,7 +125,7 @@ export class Delivery {
       this.#count = Math.ceil(taken.batch.count / 2)
       return
     }
-    this.#counters.refused += this.#parts.cursor.refuse(taken)
+    this.#counters.refused += cursor.refuse(taken)
     supervision.note(error)
     this.#complain(taken.batch, error)
     // A peer that refuses everything gets little to refuse.

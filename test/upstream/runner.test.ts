@@ -194,6 +194,21 @@ describe('upstream runner', () => {
     await upstream.stop()
   })
 
+  it('tells a peer that refused everything for some seconds of what it refused', async () => {
+    const { clock, outbox, sink, upstream } = await setUp()
+    await results(outbox, 1, 20)
+    sink.onWrite = async () => {
+      throw new RefusedError('SLUICE_REFUSED', 'no')
+    }
+    upstream.start()
+    await clock.advance(5000)
+    sink.onWrite = async () => {}
+    await clock.advance(20_000)
+    assert.deepEqual(numbers(sink.taken), upTo(20))
+    assert.equal(upstream.status().refused, 1)
+    await upstream.stop()
+  })
+
   it('gives a peer that refuses everything little to refuse', async () => {
     const { clock, outbox, sink, upstream } = await setUp()
     await results(outbox, 1, 1000)
