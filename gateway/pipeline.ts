@@ -311,7 +311,7 @@ export class Pipeline {
     this.flow = flow
     this.decoder = this.#createDecoder(flow)
     this.#routes.clear()
-    for (const device of this.parts.devices.all()) device.slots.length = 0
+    for (const device of this.parts.devices.all()) device.slots.fill(undefined)
     this.windows = createWindowStage(flow.windows, this)
     for (const { definition, reason, results, ledger } of this.windows.restore(state)) {
       this.#keepLedgers(ledger)

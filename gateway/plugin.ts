@@ -149,7 +149,7 @@ export interface PluginLog {
 /** Small durable settings of one instance (registrations, tokens); not for data. */
 export interface PluginStore {
   get(key: string): unknown
-  /** Resolves when it is on disk. */
+  /** Kept as JSON, and not copied: an object may be the plugin's own, with a `toJSON`. Resolves when it is on disk. */
   set(key: string, value: unknown): Promise<void>
   delete(key: string): Promise<void>
   entries(): Iterable<readonly [string, unknown]>

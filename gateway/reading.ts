@@ -61,7 +61,7 @@ export interface LastReading {
   time: number
   received: number
   shape: Shape
-  numbers: Float64Array
+  numbers: number[]
   texts: string[]
   /** Readings of this device since the gateway started. */
   count: number
@@ -142,7 +142,7 @@ export function createReading(device: Device, shape: Shape): Reading {
 
 /** The fields as a plain object: for people, APIs and raw records, not for the hot path. */
 export function fieldsOf(
-  reading: Pick<Reading, 'shape' | 'numbers' | 'texts'>,
+  reading: Pick<Reading, 'shape' | 'texts'> & { readonly numbers: ArrayLike<number> },
 ): Record<string, number | string | boolean> {
   const fields: Record<string, number | string | boolean> = Object.create(null)
   const { names, kinds } = reading.shape

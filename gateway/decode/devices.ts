@@ -40,7 +40,8 @@ function add(known: Map<string, Device>, limit: number, id: string): Device {
     throw new DecodeError('device', 'a device id is 1 to 256 bytes of UTF-8 without control characters')
   }
   if (known.size >= limit) throw new DecodeError('too_many_devices', `device ${id} is one more than ${limit}`)
-  const device: Device = { id, slots: [] }
+  // Room for two windows: an array that grows takes room for seventeen.
+  const device: Device = { id, slots: [undefined, undefined] }
   known.set(id, device)
   return device
 }

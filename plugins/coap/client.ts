@@ -3,66 +3,26 @@
  * a stream of notifications in their order (RFC 7641).
  */
 import type { Clock } from '../../gateway/plugin.ts'
-import { type Block, blockOf, blockOption, blockSize, LARGEST_SZX, slice } from './block.ts'
+import { blockOption, blockSize, LARGEST_SZX, slice } from './block.ts'
+import {
+  blockIn,
+  type ClientObservation,
+  type ClientRequest,
+  type ClientResponse,
+  type ObservationHandler,
+  optionsOf,
+  responseOf,
+} from './client-request.ts'
 import { type CoapMessage, codeText, NOTHING, type Option } from './codec.ts'
-import { CONTINUE, GET, isSuccess, REQUEST_ENTITY_TOO_LARGE, UNAUTHORIZED } from './codes.ts'
+import { CONTINUE, isSuccess, REQUEST_ENTITY_TOO_LARGE, UNAUTHORIZED } from './codes.ts'
 import type { Endpoint } from './endpoint.ts'
 import { CoapError } from './errors.ts'
-import { createNotificationOrder } from './observe.ts'
-import {
-  ACCEPT,
-  BLOCK1,
-  BLOCK2,
-  CONTENT_FORMAT,
-  ECHO,
-  ETAG,
-  find,
-  findUint,
-  OBSERVE,
-  refusedOption,
-  SIZE1,
-  uintOption,
-  uriOptions,
-} from './options.ts'
-import type { OutgoingRequest, Pending, Receipt } from './own-request.ts'
+import { Following, type FollowingParts } from './following.ts'
+import { BLOCK1, BLOCK2, ECHO, ETAG, find, refusedOption, SIZE1, uintOption } from './options.ts'
+import type { OutgoingRequest, Pending } from './own-request.ts'
 import type { Peer } from './transport.ts'
 
-export interface ClientRequest {
-  /** Method, see `codes.ts`. */
-  readonly code: number
-  /** Segments divided by slashes, percent-encoded where they contain one. */
-  readonly path: string
-  readonly query?: readonly string[]
-  readonly contentFormat?: number
-  readonly accept?: number
-  readonly payload?: Uint8Array
-  readonly options?: readonly Option[]
-  /** Default true. */
-  readonly confirmable?: boolean
-}
-
-export interface ClientResponse {
-  readonly code: number
-  readonly contentFormat: number | undefined
-  readonly options: readonly Option[]
-  /** The whole body. */
-  readonly payload: Buffer
-}
-
-export interface ObservationHandler {
-  /**
-   * A representation newer than the last. A confirmable notification is sent again until `receipt` says it was taken,
-   * or refused; call one of its functions.
-   */
-  notification(response: ClientResponse, receipt: Receipt): void
-  /** Nothing more comes: refused, ended by the peer, or unreachable. */
-  ended(error: CoapError): void
-}
-
-export interface ClientObservation {
-  /** @param tell also asks the peer to stop; otherwise its next notification is refused, which stops it too */
-  cancel(tell?: boolean): void
-}
+export type { ClientObservation, ClientRequest, ClientResponse, ObservationHandler } from './client-request.ts'
 
 export interface Client {
   /**
@@ -81,6 +41,8 @@ export interface ClientOptions {
 }
 
 export function createClient({ clock, endpoint, maxBody = 1024 * 1024 }: ClientOptions): Client {
+  const parts: FollowingParts = { clock, endpoint, complete, once }
+
   /** One message and its response, without acknowledging more than the message layer does by itself. */
   function once(peer: Peer, request: OutgoingRequest, signal: AbortSignal | undefined): Promise<CoapMessage> {
     return new Promise((resolve, reject) => {
@@ -195,93 +157,10 @@ export function createClient({ clock, endpoint, maxBody = 1024 * 1024 }: ClientO
     return responseOf(first, await download(peer, request, first, signal))
   }
 
-  function observe(peer: Peer, request: ClientRequest, handler: ObservationHandler): ClientObservation {
-    const order = createNotificationOrder()
-    // Made when it is needed: it takes more memory than all else of an observation.
-    let stop: AbortController | undefined
-    let over = false
-    const plain: ClientRequest = { ...request, code: request.code || GET }
-    const end = (error: CoapError) => {
-      if (over) return
-      over = true
-      stop?.abort()
-      pending.cancel()
-      handler.ended(error)
-    }
-    const take = (message: CoapMessage, given: Receipt) => {
-      const receipt: Receipt = {
-        ...given,
-        forget() {
-          order.forget()
-          given.forget()
-        },
-      }
-      const sequence = findUint(message.options, OBSERVE)
-      if (sequence !== undefined && !order.isNewer(sequence, clock.monotonic())) {
-        receipt.acknowledge()
-        return
-      }
-      const deliver = (response: ClientResponse) => {
-        if (over) return
-        if (isSuccess(message.code)) handler.notification(response, receipt)
-        else receipt.acknowledge()
-        if (!isSuccess(message.code))
-          end(new CoapError(`${request.path}: ${codeText(message.code)}`, { response: message.code }))
-        else if (sequence === undefined)
-          end(new CoapError(`${request.path} cannot be observed`, { response: message.code }))
-      }
-      if (!blockIn(message, BLOCK2)?.more) deliver(responseOf(message, message.payload))
-      else {
-        stop ??= new AbortController()
-        complete(peer, plain, message, stop.signal).then(deliver, () => {
-          // It changed meanwhile, and then a newer notification is on its way; or the peer is gone, and it is silent.
-          receipt.forget()
-        })
-      }
-    }
-    const pending = endpoint.request(
-      peer,
-      { code: plain.code, options: [...optionsOf(plain), uintOption(OBSERVE, 0)] },
-      { response: take, failed: end },
-    )
-    return {
-      cancel(tell = false) {
-        if (over) return
-        over = true
-        stop?.abort()
-        pending.cancel()
-        if (!tell) return
-        const bye = { code: plain.code, options: [...optionsOf(plain), uintOption(OBSERVE, 1)], token: pending.token }
-        once(peer, bye, undefined).catch(() => {})
-      },
-    }
-  }
-
   return {
     async request(peer, request, signal) {
       return complete(peer, request, await upload(peer, request, signal), signal)
     },
-    observe,
-  }
-}
-
-function optionsOf(request: ClientRequest): Option[] {
-  const options = [...uriOptions(request.path, request.query), ...(request.options ?? [])]
-  if (request.contentFormat !== undefined) options.push(uintOption(CONTENT_FORMAT, request.contentFormat))
-  if (request.accept !== undefined) options.push(uintOption(ACCEPT, request.accept))
-  return options
-}
-
-function blockIn(message: CoapMessage, number: number): Block | undefined {
-  const value = find(message.options, number)
-  return value && blockOf(value)
-}
-
-function responseOf(message: CoapMessage, payload: Buffer): ClientResponse {
-  return {
-    code: message.code,
-    contentFormat: findUint(message.options, CONTENT_FORMAT),
-    options: message.options,
-    payload,
+    observe: (peer, request, handler) => new Following(parts, peer, request, handler),
   }
 }

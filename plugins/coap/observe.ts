@@ -38,34 +38,29 @@ export function nextSequence(sequence: number): number {
   return (sequence + 1) % MODULUS
 }
 
-/** Which notifications of one observation are news. */
-export interface NotificationOrder {
-  /** @param sequence value of Observe. @param now monotonic ms */
-  isNewer(sequence: number, now: number): boolean
-  /** The last one was not taken: when it comes again it is news. */
-  forget(): void
+/** The notification of an observation that was heard last. */
+export interface LastHeard {
+  /** Its number, or NONE: the next one is news whatever its number. */
+  last: number
+  /** Monotonic ms. */
+  at: number
 }
 
-export function createNotificationOrder(): NotificationOrder {
-  let last: number | undefined
-  let at = 0
-  return {
-    isNewer(sequence, now) {
-      const newer =
-        last === undefined ||
-        (last < sequence && sequence - last < HALF) ||
-        (last > sequence && last - sequence > HALF) ||
-        now > at + FRESH_FOR
-      if (newer) {
-        last = sequence
-        at = now
-      }
-      return newer
-    },
-    forget() {
-      last = undefined
-    },
+export const NONE = -1
+
+/** Whether a notification is news; then it is the last one that was heard. @param sequence value of Observe. @param now monotonic ms */
+export function isNews(heard: LastHeard, sequence: number, now: number): boolean {
+  const { last, at } = heard
+  const newer =
+    last === NONE ||
+    (last < sequence && sequence - last < HALF) ||
+    (last > sequence && last - sequence > HALF) ||
+    now > at + FRESH_FOR
+  if (newer) {
+    heard.last = sequence
+    heard.at = Math.floor(now)
   }
+  return newer
 }
 
 /** All observations of a server, by observer and by path. */

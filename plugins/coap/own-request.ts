@@ -66,15 +66,24 @@ interface Parts {
 export function createOwnRequests(parts: Parts): OwnRequests {
   const { correspondents, confirmables } = parts
   const tokens = createTokens()
+  /** By token, as text. */
   const all = new Map<string, OwnRequest>()
+
+  /** No request of ours to anybody has it. */
+  function fresh(): Buffer {
+    for (;;) {
+      const token = tokens.next()
+      if (!all.has(token.toString('latin1'))) return token
+    }
+  }
 
   return {
     send(peer, what, handler) {
       const to = correspondents.of(peer)
       // We speak first, to an address a person configured or that has registered: that is proof enough.
       to.verified = true
-      const token = what.token ?? tokens.next()
-      const request = new OwnRequest(parts, all, to, token, handler)
+      const token = what.token ?? fresh()
+      const request = new OwnRequest(parts, all, to, token.toString('latin1'), handler)
       const datagram = (id: number, type: typeof CON | typeof NON) =>
         encode(type, what.code, id, token, what.options, what.payload)
       if (what.confirmable === false) parts.transmit(to, datagram(correspondents.nextId(to), NON))
@@ -91,7 +100,10 @@ export function createOwnRequests(parts: Parts): OwnRequests {
         )
       return request
     },
-    find: (peer, token) => all.get(keyOf(peer, token)),
+    find(peer, token) {
+      const request = all.get(token.toString('latin1'))
+      return request?.to.peer.key === peer.key ? request : undefined
+    },
     drop(to) {
       for (const request of [...all.values()]) if (request.to === to) request.fail('session ended')
     },
@@ -103,7 +115,8 @@ export function createOwnRequests(parts: Parts): OwnRequests {
 
 export class OwnRequest implements Pending {
   readonly to: Correspondent
-  readonly token: Buffer
+  /** As text: a buffer takes four times the memory. */
+  readonly #token: string
   readonly #confirmables: Confirmables
   readonly #handler: ResponseHandler
   /** Not a closure that takes it out: an observation would hold on to the request that began it. */
@@ -115,16 +128,20 @@ export class OwnRequest implements Pending {
     { clock, confirmables }: Parts,
     among: Map<string, OwnRequest>,
     to: Correspondent,
-    token: Buffer,
+    token: string,
     handler: ResponseHandler,
   ) {
     this.to = to
-    this.token = token
+    this.#token = token
     this.#confirmables = confirmables
     this.#handler = handler
     this.#among = among
-    among.set(keyOf(to.peer, token), this)
+    among.set(token, this)
     this.#timeout = clock.after(SEPARATE_RESPONSE_WAIT, () => this.fail('no response in time'))
+  }
+
+  get token(): Buffer {
+    return Buffer.from(this.#token, 'latin1')
   }
 
   responded(message: CoapMessage, receipt: Receipt): void {
@@ -148,8 +165,7 @@ export class OwnRequest implements Pending {
   #end(): void {
     this.#over = true
     this.#settle()
-    const key = keyOf(this.to.peer, this.token)
-    if (this.#among.get(key) === this) this.#among.delete(key)
+    if (this.#among.get(this.#token) === this) this.#among.delete(this.#token)
   }
 
   /** An observation lives on; its timer need not. */
@@ -157,8 +173,4 @@ export class OwnRequest implements Pending {
     this.#timeout?.cancel()
     this.#timeout = undefined
   }
-}
-
-function keyOf(peer: Peer, token: Buffer): string {
-  return `${peer.key}#${token.toString('latin1')}`
 }

@@ -23,7 +23,8 @@ import { decodeContent, encodings } from './content.ts'
 import { printable } from './measurement.ts'
 import { type Operation, operationOf } from './operation.ts'
 import { formatPath } from './path.ts'
-import type { Registration, Registrations } from './registration.ts'
+import type { Registration } from './registration.ts'
+import type { Registrations } from './registrations.ts'
 import { attributeQuery, requestPath } from './request.ts'
 
 export interface CommandOptions {

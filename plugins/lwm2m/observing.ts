@@ -10,7 +10,7 @@
  */
 import { reasonOf } from '../../gateway/errors.ts'
 import type { Clock, PluginLog, Timer } from '../../gateway/plugin.ts'
-import type { Client, ClientObservation, ClientResponse } from '../coap/client.ts'
+import type { Client, ClientObservation, ClientRequest, ClientResponse, ObservationHandler } from '../coap/client.ts'
 import { GET, PUT } from '../coap/codes.ts'
 import { OCTET_STREAM } from '../coap/content-format.ts'
 import type { CoapError } from '../coap/errors.ts'
@@ -21,7 +21,8 @@ import type { Catalog, Target } from './catalog.ts'
 import { decodeContent } from './content.ts'
 import { measurementOf } from './measurement.ts'
 import { formatPath, type Path } from './path.ts'
-import type { Registration, Registrations } from './registration.ts'
+import type { Registration } from './registration.ts'
+import type { Registrations } from './registrations.ts'
 import { type Attributes, attributeQuery, instancesOf, requestPath } from './request.ts'
 
 /** Pauses before a client that did not answer is asked again, ms. */
@@ -62,61 +63,101 @@ export interface Observing {
   stop(): void
 }
 
-interface Item {
+/** Where something is on clients that keep their objects below the same path; one object for all of them. */
+interface Place {
   readonly path: Path
-  readonly attributes: Attributes
-  state: 'idle' | 'asked' | 'refused'
-  observation: ClientObservation | undefined
-  /** Monotonic ms. */
-  heard: number
+  readonly request: ClientRequest
 }
 
-interface Watched {
-  readonly items: Item[]
+/** What is observed on one client. */
+interface Watch {
+  readonly registration: Registration
+  items: Item[]
   pause: number
   timer: Timer | undefined
 }
 
+/** What an item needs of all else. */
+interface Heeding {
+  notified(item: Item, response: ClientResponse, receipt: Receipt): void
+  ended(item: Item, error: CoapError): void
+}
+
+/** One thing observed. A class and no closures: there may be tens of thousands. */
+class Item implements ObservationHandler {
+  readonly watch: Watch
+  readonly place: Place
+  readonly attributes: Attributes
+  state: 'idle' | 'asked' | 'refused' = 'idle'
+  observation: ClientObservation | undefined = undefined
+  /** Monotonic, whole ms. */
+  heard = 0
+  readonly #heeding: Heeding
+
+  constructor(heeding: Heeding, watch: Watch, place: Place, attributes: Attributes) {
+    this.#heeding = heeding
+    this.watch = watch
+    this.place = place
+    this.attributes = attributes
+  }
+
+  notification(response: ClientResponse, receipt: Receipt): void {
+    this.#heeding.notified(this, response, receipt)
+  }
+
+  ended(error: CoapError): void {
+    this.#heeding.ended(this, error)
+  }
+}
+
+/** Places kept; then all are forgotten and learned again. */
+const MAX_PLACES = 1000
+const NO_ATTRIBUTES: Attributes = Object.freeze({})
+
 export function createObserving(options: ObservingOptions): Observing {
   const { clock, client, intake, log, catalog, registrations } = options
-  const watched = new Map<string, Watched>()
+  const watched = new Map<string, Watch>()
+  const places = new Map<string, Place>()
+  const heeding: Heeding = { notified, ended }
 
-  function ask(registration: Registration, watch: Watched, item: Item): void {
+  const isCurrent = (watch: Watch) => watched.get(watch.registration.id) === watch
+
+  function placeOf(registration: Registration, at: Path): Place {
+    const path = requestPath(registration, at)
+    const known = places.get(path)
+    if (known) return known
+    if (places.size === MAX_PLACES) places.clear()
+    const place: Place = { path: at, request: { code: GET, path } }
+    places.set(path, place)
+    return place
+  }
+
+  function ask(item: Item): void {
+    const { watch, place, attributes } = item
+    const { registration } = watch
     const { peer } = registration
     if (!peer || !registrations.isAwake(registration)) return
     item.state = 'asked'
-    item.heard = clock.monotonic()
-    const path = requestPath(registration, item.path)
-    const query = attributeQuery(item.attributes)
+    item.heard = Math.floor(clock.monotonic())
+    const query = attributeQuery(attributes)
     const observe = () => {
-      if (watched.get(registration.id) !== watch || registration.peer !== peer) return
+      if (!isCurrent(watch) || registration.peer !== peer) return
       item.observation?.cancel()
-      item.observation = client.observe(
-        peer,
-        { code: GET, path },
-        {
-          notification: (response, receipt) => notified(registration, watch, item, response, receipt),
-          ended: (error) => ended(registration, watch, item, error),
-        },
-      )
+      item.observation = client.observe(peer, place.request, item)
     }
     if (query.length === 0) observe()
     else
-      client.request(peer, { code: PUT, path, query }).then(observe, (error: CoapError) => {
-        if (watched.get(registration.id) === watch) ended(registration, watch, item, error)
+      client.request(peer, { code: PUT, path: place.request.path, query }).then(observe, (error: CoapError) => {
+        if (isCurrent(watch)) ended(item, error)
       })
   }
 
-  function notified(
-    registration: Registration,
-    watch: Watched,
-    item: Item,
-    response: ClientResponse,
-    receipt: Receipt,
-  ) {
-    item.heard = clock.monotonic()
+  function notified(item: Item, response: ClientResponse, receipt: Receipt): void {
+    const { watch, place } = item
+    const { registration } = watch
+    item.heard = Math.floor(clock.monotonic())
     watch.pause = FIRST_PAUSE
-    const message = messageOf(registration, item.path, response)
+    const message = messageOf(registration, place.path, response)
     options.count('notifications')
     if (message)
       intake.take(message.topic, message.payload, message.contentFormat, (durable) => {
@@ -143,22 +184,23 @@ export function createObserving(options: ObservingOptions): Observing {
     }
   }
 
-  function ended(registration: Registration, watch: Watched, item: Item, error: CoapError): void {
+  function ended(item: Item, error: CoapError): void {
     item.observation = undefined
     const refused = error.response !== undefined || error.refused
     item.state = refused ? 'refused' : 'idle'
-    const { endpoint, queue } = registration
-    log.debug({ endpoint, path: formatPath(item.path), error: reasonOf(error) }, 'an observation ended')
+    const { watch, place } = item
+    const { endpoint, queue } = watch.registration
+    log.debug({ endpoint, path: formatPath(place.path), error: reasonOf(error) }, 'an observation ended')
     if (refused) return
-    registrations.unheard(registration)
-    if (!queue) again(registration, watch)
+    registrations.unheard(watch.registration)
+    if (!queue) again(watch)
   }
 
-  function again(registration: Registration, watch: Watched): void {
-    if (watch.timer || watched.get(registration.id) !== watch) return
+  function again(watch: Watch): void {
+    if (watch.timer || !isCurrent(watch)) return
     watch.timer = clock.after(watch.pause, () => {
       watch.timer = undefined
-      resume(registration, false)
+      resume(watch.registration, false)
     })
     watch.pause = Math.min(watch.pause * 2, LONGEST_PAUSE)
   }
@@ -168,15 +210,18 @@ export function createObserving(options: ObservingOptions): Observing {
     if (!watch) return
     const since = clock.monotonic() - options.silence
     for (const item of watch.items)
-      if (item.state === 'idle' || (update && item.state === 'asked' && item.heard < since))
-        ask(registration, watch, item)
+      if (item.state === 'idle' || (update && item.state === 'asked' && item.heard < since)) ask(item)
   }
 
-  function itemsOf(registration: Registration): Item[] {
-    const wanted = options.wanted(registration.endpoint) ?? measured(registration)
+  /** What the config asks for; of what is named twice the last attributes count. */
+  function itemsOf(watch: Watch): Item[] {
+    const { registration } = watch
     const items = new Map<string, Item>()
-    for (const { target, attributes } of wanted)
-      for (const path of pathsOf(registration, target)) items.set(formatPath(path), itemAt(path, attributes))
+    for (const { target, attributes } of options.wanted(registration.endpoint) ?? measured(registration))
+      for (const path of pathsOf(registration, target)) {
+        const place = placeOf(registration, path)
+        items.set(place.request.path, new Item(heeding, watch, place, attributes))
+      }
     return [...items.values()]
   }
 
@@ -185,7 +230,7 @@ export function createObserving(options: ObservingOptions): Observing {
     return [...numbers].flatMap((object) =>
       catalog.measured(object).map((resource) => ({
         target: { object, instance: undefined, resource, resourceInstance: undefined },
-        attributes: {},
+        attributes: NO_ATTRIBUTES,
       })),
     )
   }
@@ -200,7 +245,8 @@ export function createObserving(options: ObservingOptions): Observing {
   return {
     begin(registration) {
       end(registration)
-      const watch: Watched = { items: itemsOf(registration), pause: FIRST_PAUSE, timer: undefined }
+      const watch: Watch = { registration, items: [], pause: FIRST_PAUSE, timer: undefined }
+      watch.items = itemsOf(watch)
       watched.set(registration.id, watch)
       resume(registration, false)
     },
@@ -209,7 +255,7 @@ export function createObserving(options: ObservingOptions): Observing {
       const watch = watched.get(registration.id)
       if (!watch) return
       drop(watch, path, false)
-      watch.items.push(itemAt(path, attributes))
+      watch.items.push(new Item(heeding, watch, placeOf(registration, path), attributes))
       resume(registration, false)
     },
     remove(registration, path) {
@@ -228,12 +274,9 @@ export function createObserving(options: ObservingOptions): Observing {
   }
 }
 
-function itemAt(path: Path, attributes: Attributes): Item {
-  return { path, attributes, state: 'idle', observation: undefined, heard: 0 }
-}
-
-function drop({ items }: Watched, path: Path, tell: boolean): void {
-  const at = items.findIndex((item) => formatPath(item.path) === formatPath(path))
+function drop({ items }: Watch, path: Path, tell: boolean): void {
+  const text = formatPath(path)
+  const at = items.findIndex((item) => formatPath(item.place.path) === text)
   if (at >= 0) for (const item of items.splice(at, 1)) item.observation?.cancel(tell)
 }
 

@@ -24,7 +24,8 @@ import { diagnostic } from '../coap/server.ts'
 import type { Running } from '../coap/service.ts'
 import type { Peer } from '../coap/transport.ts'
 import { announcementOf, type Refusal, updateOf } from './announcement.ts'
-import type { Announcement, Registration, Registrations } from './registration.ts'
+import type { Announcement, Registration } from './registration.ts'
+import type { Registrations } from './registrations.ts'
 
 export interface DirectoryOptions {
   readonly registrations: Registrations

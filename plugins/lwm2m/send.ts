@@ -17,7 +17,7 @@ import { topicOf } from '../coap/telemetry.ts'
 import type { Catalog } from './catalog.ts'
 import { decodeContent } from './content.ts'
 import { measurementOf } from './measurement.ts'
-import type { Registrations } from './registration.ts'
+import type { Registrations } from './registrations.ts'
 import { instancesOf } from './request.ts'
 
 export interface SendOptions {

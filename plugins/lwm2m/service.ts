@@ -14,7 +14,8 @@ import { type Commands, createCommands } from './commands.ts'
 import type { Lwm2mConfig } from './config.ts'
 import { createObserving, type Observing, type Wanted } from './observing.ts'
 import { directoryResources } from './rd.ts'
-import { createRegistrations, type Registration } from './registration.ts'
+import type { Registration } from './registration.ts'
+import { createRegistrations } from './registrations.ts'
 import { sendResource } from './send.ts'
 
 const GAUGES_EVERY = 5000

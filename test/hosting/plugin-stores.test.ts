@@ -6,7 +6,11 @@ import { memoryStore } from '../plugins/contract.ts'
 import { FakeClock } from '../support/clock.ts'
 import { createFaultyDisk, type FaultyDisk } from '../support/faulty-files.ts'
 
-function open(disk: FaultyDisk, before: (instance: string) => PluginStore = memoryStore, clock = new FakeClock()) {
+function open(
+  disk: FaultyDisk,
+  before: (instance: string) => PluginStore = () => memoryStore(),
+  clock = new FakeClock(),
+) {
   return openPluginStores({
     directory: '/data/plugins',
     files: disk.mount(),

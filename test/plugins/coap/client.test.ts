@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createClient } from '../../../plugins/coap/client.ts'
 import { CHANGED, CONTENT, GET, POST } from '../../../plugins/coap/codes.ts'
-import { createNotificationOrder } from '../../../plugins/coap/observe.ts'
+import { isNews, NONE } from '../../../plugins/coap/observe.ts'
 import { createServer } from '../../../plugins/coap/server.ts'
 import { FakeClock } from '../../support/clock.ts'
 import { createNetwork, createRandom } from './network.ts'
@@ -178,14 +178,14 @@ test('says that a resource cannot be observed', async () => {
 })
 
 test('takes notifications in the order of their numbers, also over the end of 24 bits and after a long silence', () => {
-  const order = createNotificationOrder()
-  assert.ok(order.isNewer(10, 0))
-  assert.ok(!order.isNewer(10, 1))
-  assert.ok(!order.isNewer(9, 1))
-  assert.ok(order.isNewer(11, 1))
-  assert.ok(!order.isNewer(11 + 2 ** 23, 1))
-  assert.ok(order.isNewer(3, 130_000))
-  assert.ok(order.isNewer(2 ** 23, 130_000))
-  assert.ok(order.isNewer(2 ** 24 - 1, 130_000))
-  assert.ok(order.isNewer(0, 130_000))
+  const heard = { last: NONE, at: 0 }
+  assert.ok(isNews(heard, 10, 0))
+  assert.ok(!isNews(heard, 10, 1))
+  assert.ok(!isNews(heard, 9, 1))
+  assert.ok(isNews(heard, 11, 1))
+  assert.ok(!isNews(heard, 11 + 2 ** 23, 1))
+  assert.ok(isNews(heard, 3, 130_000))
+  assert.ok(isNews(heard, 2 ** 23, 130_000))
+  assert.ok(isNews(heard, 2 ** 24 - 1, 130_000))
+  assert.ok(isNews(heard, 0, 130_000))
 })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
+import type { PluginStore } from '../../../gateway/plugin.ts'
 import {
   BAD_REQUEST,
   CHANGED,
@@ -308,8 +309,7 @@ test('asks a client that did not answer again when it speaks, but executes nothi
   stop.abort()
 })
 
-test('knows its clients after a restart, and observes them again', async (t) => {
-  const store = memoryStore()
+async function comesBack(t: TestContext, store: PluginStore): Promise<void> {
   const before = await start(t, { store })
   const { state, resource } = sensor('3303/0/5700', 1)
   const own = await device(t, before, [resource])
@@ -327,7 +327,15 @@ test('knows its clients after a restart, and observes them again', async (t) => 
   own.server.changed('3303/0/5700')
   await until(() => after.taken[1])
   assert.deepEqual(after.bodies()[1], { 'temperature.sensor_value': 3 })
-})
+}
+
+test('knows its clients after a restart, and observes them again', (t) => comesBack(t, memoryStore()))
+
+test('knows its clients when it is started again in the same process', (t) =>
+  comesBack(
+    t,
+    memoryStore((value) => value),
+  ))
 
 test('follows a client to another address, and observes it there', async (t) => {
   const gateway = await start(t)
