@@ -12,6 +12,8 @@ export interface LoopDisk {
   readonly path: string
   /** Bytes that the device has written so far, the file system's own included. */
   written(): number
+  /** Writes what the file system still holds back, so that it is not counted later. */
+  settle(): void
   remove(): void
 }
 
@@ -19,8 +21,8 @@ function run(command: string, ...args: string[]): string {
   return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
 }
 
-/** An ext4 as `mkfs.ext4` makes it. Undefined where loop devices may not be used. */
-export function createLoopDisk(): LoopDisk | undefined {
+/** An ext4 as `mkfs.ext4` makes it, but for `features`. Undefined where loop devices may not be used. */
+export function createLoopDisk(features: readonly string[] = []): LoopDisk | undefined {
   const folder = temporaryFolder()
   const image = join(folder.path, 'image')
   const path = join(folder.path, 'mount')
@@ -31,7 +33,8 @@ export function createLoopDisk(): LoopDisk | undefined {
     closeSync(fd)
     mkdirSync(path)
     // No background work of the file system's while it is measured.
-    run('mkfs.ext4', '-q', '-E', 'lazy_itable_init=0,lazy_journal_init=0', image)
+    const options = features.length > 0 ? ['-O', features.join(',')] : []
+    run('mkfs.ext4', '-q', '-E', 'lazy_itable_init=0,lazy_journal_init=0', ...options, image)
     device = run('losetup', '--find', '--show', image)
     run('mount', device, path)
   } catch {
@@ -44,6 +47,7 @@ export function createLoopDisk(): LoopDisk | undefined {
     path,
     written: () =>
       Number(readFileSync(`/sys/block/${name}/stat`, 'latin1').trim().split(/\s+/)[SECTORS_WRITTEN]) * SECTOR,
+    settle: () => void run('sync', '-f', path),
     remove() {
       run('umount', path)
       run('losetup', '--detach', `/dev/${name}`)

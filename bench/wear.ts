@@ -1,15 +1,17 @@
 /**
  * `node --import tsx bench/wear.ts`: what a memory card has to bear, in bytes written per byte of payload.
  *
- * As root the data lies on an ext4 of its own on a loop device, whose counters show all that reaches the card, the file
- * system's journal included. Otherwise the pages are counted that the kernel wrote for the process (`write_bytes` of
- * /proc/PID/io), which is less. The first line is what no log can beat by much: append and fdatasync, nothing else.
+ * As root the data lies on an ext4 of its own on a loop device, whose counters show all that reaches the card: once as
+ * `mkfs.ext4` makes it, which journals its own blocks at each commit, and once without that journal. Otherwise the pages
+ * are counted that the kernel wrote for the process (`write_bytes` of /proc/PID/io), which is less. Beside it stands
+ * what no log that grows can beat by much: append and fdatasync, nothing else.
  *
- * SECONDS=10 PAYLOAD=200 (bytes) QOS=1
+ * SECONDS=10 PAYLOAD=200 (bytes) QOS=1 COMMITS=1s,20ms
  */
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { connectAsync } from 'mqtt'
+import { parseDuration } from '../gateway/config/duration.ts'
 import { createLoopDisk, type LoopDisk } from './loop-disk.ts'
 import { startSluice, temporaryFolder, writtenBytes } from './process.ts'
 
@@ -17,7 +19,8 @@ const SECONDS = Number(process.env.SECONDS ?? 10)
 const PAYLOAD = Number(process.env.PAYLOAD ?? 200)
 const QOS = Number(process.env.QOS ?? 1) as 0 | 1
 const RATES = [100, 1000]
-const COMMITS = { '1s': 1000, '20ms': 20 }
+const COMMITS = (process.env.COMMITS ?? '1s,20ms').split(',')
+const FILE_SYSTEMS = { 'ext4, with its journal': [], 'ext4, without a journal': ['^has_journal'] }
 
 /** Values that differ, or compression would look better than it is. */
 function payload(n: number): string {
@@ -56,6 +59,7 @@ async function measureGateway(
     const client = await connectAsync(`mqtt://127.0.0.1:${gateway.ports.mqtt}`)
     const acknowledged: Promise<unknown>[] = []
     let bytes = 0
+    disk?.settle()
     const before = written()
     await evenly(rate, (n) => {
       const text = payload(n)
@@ -72,10 +76,11 @@ async function measureGateway(
 }
 
 /** The same payload, appended and synced as often, without any log around it. */
-async function measureAppend(disk: LoopDisk | undefined, rate: number, commit: number): Promise<number> {
+async function measureAppend(disk: LoopDisk | undefined, rate: number, commit: string): Promise<number> {
   const folder = temporaryFolder()
   const fd = openSync(join(disk?.path ?? folder.path, `append-${rate}-${commit}`), 'w')
   const written = disk ? disk.written : () => writtenBytes(process.pid)
+  disk?.settle()
   const before = written()
   let waiting = ''
   let bytes = 0
@@ -84,7 +89,7 @@ async function measureAppend(disk: LoopDisk | undefined, rate: number, commit: n
     writeSync(fd, waiting)
     fdatasyncSync(fd)
     waiting = ''
-  }, commit)
+  }, parseDuration(commit))
   await evenly(rate, (n) => {
     const text = payload(n)
     bytes += text.length
@@ -97,23 +102,30 @@ async function measureAppend(disk: LoopDisk | undefined, rate: number, commit: n
   return ratio
 }
 
-async function main(): Promise<void> {
-  const disk = createLoopDisk()
-  const how = disk ? 'bytes of a loop device with ext4' : 'pages of the process, without the file system’s journal'
-  process.stdout.write(`payload of ${PAYLOAD} bytes, QoS ${QOS}; counted: ${how}\n`)
+async function measure(disk: LoopDisk | undefined): Promise<void> {
   process.stdout.write('rate/s  commit  append+fdatasync  plain  compressed\n')
-  try {
-    for (const rate of RATES) {
-      for (const [commit, ms] of Object.entries(COMMITS)) {
-        const alone = await measureAppend(disk, rate, ms)
-        const plain = await measureGateway(disk, rate, commit, false)
-        const compressed = await measureGateway(disk, rate, commit, true)
-        const figures = [alone.toFixed(2).padEnd(18), plain.toFixed(2).padEnd(7), compressed.toFixed(2)]
-        process.stdout.write(`${String(rate).padEnd(8)}${commit.padEnd(8)}${figures.join('')}\n`)
-      }
+  for (const rate of RATES) {
+    for (const commit of COMMITS) {
+      const alone = await measureAppend(disk, rate, commit)
+      const plain = await measureGateway(disk, rate, commit, false)
+      const compressed = await measureGateway(disk, rate, commit, true)
+      const figures = [alone.toFixed(2).padEnd(18), plain.toFixed(2).padEnd(7), compressed.toFixed(2)]
+      process.stdout.write(`${String(rate).padEnd(8)}${commit.padEnd(8)}${figures.join('')}\n`)
     }
-  } finally {
-    disk?.remove()
+  }
+}
+
+async function main(): Promise<void> {
+  process.stdout.write(`payload of ${PAYLOAD} bytes, QoS ${QOS}\n`)
+  for (const [name, features] of Object.entries(FILE_SYSTEMS)) {
+    const disk = createLoopDisk(features)
+    process.stdout.write(`\n${disk ? name : 'pages of the process'}\n`)
+    try {
+      await measure(disk)
+    } finally {
+      disk?.remove()
+    }
+    if (!disk) return
   }
 }
 

@@ -31,7 +31,7 @@ const SESSION_SEGMENT = 1024 * 1024
 const SESSION_BUFFER = 32 * 1024 * 1024
 
 /** How often it is looked whether the lock is still held, ms. */
-const RETAKE = 5000
+const RETAKE = 1000
 
 export interface Storage {
   readonly directory: string

@@ -44,9 +44,9 @@ export async function rawAnswer(
   if (begin === undefined) return undefined
   const seen = createSeen(question)
   const decode = createReader(rules, question, seen.add)
-  for await (const { body, bounds, count, time } of log.read(begin.entry)) {
+  for await (const { body, bounds, count, time, opening } of log.read(begin.entry)) {
     if (time > question.to + LATE) break
-    for (let i = 0; i < count; i++) decode(body.subarray(bounds[2 * i], bounds[2 * i + 1]))
+    for (let i = 0; i < count; i++) decode(body.subarray(bounds[2 * i], bounds[2 * i + 1]), opening)
     // Frames that are in memory already come without waiting: others get their turn.
     await new Promise((resolve) => setImmediate(resolve))
   }
@@ -80,7 +80,7 @@ function createReader(
   rules: readonly DecodeRule[],
   { device, stream }: RawQuestion,
   add: (reading: Reading) => void,
-): (bytes: Buffer) => void {
+): (bytes: Buffer, opening: Buffer) => void {
   // Tables only add tags.
   const bare = rules.map(({ lookup: _, ...rule }) => rule)
   const decoder = createDecoder({ rules: bare, devices: createDevices(), shapes: createShapes() })
@@ -88,10 +88,10 @@ function createReader(
   const mine = (reading: Reading) => {
     if (reading.device.id === device && (stream === undefined || reading.stream === stream)) add(reading)
   }
-  return (bytes: Buffer) => {
-    if (bytes[0] !== MESSAGE || !bytes.includes(name)) return
-    const entry = decodeEntry(bytes) as MessageEntry | null
-    if (entry === null || entry.flags & DEAD) return
+  return (bytes, opening) => {
+    if (bytes[0] !== MESSAGE) return
+    const entry = decodeEntry(bytes, opening) as MessageEntry | null
+    if (entry === null || entry.flags & DEAD || !(entry.topic.includes(device) || bytes.includes(name))) return
     const route = decoder.route(entry.topic)
     if (route === null) return
     const { start, end, contentType, received, flags } = entry

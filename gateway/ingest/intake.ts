@@ -18,6 +18,7 @@ import {
   type ShownTime,
   setDead,
   setVerdict,
+  sharedBytes,
   UNSYNCED,
   writeHead,
 } from '../journal/entry.ts'
@@ -86,6 +87,9 @@ export class Intake {
   readonly #texts = createTextStore()
   readonly #roomListeners: (() => void)[] = []
   #full = false
+  /** The first message of the frame that fills: its entry's number and its topic. */
+  #opened = 0
+  #openedBy: Buffer = Buffer.alloc(0)
   /** Times shown by unjournaled messages that found no room; nothing is taken before they are journaled. */
   #owed: ShownTime[] = []
 
@@ -156,16 +160,22 @@ export class Intake {
     }
     const { topicBytes } = origin
     const untilWritten = source.durability === 'interval'
-    const length = messageLength(topicBytes.length, end - start, contentType, mark)
-    const at = journal.reserve(length, !waits || untilWritten)
+    const whole = messageLength(topicBytes.length, end - start, contentType, mark)
+    const opening = journal.opening(whole)
+    const shared = opening === this.#opened ? sharedBytes(topicBytes, this.#openedBy) : 0
+    const at = journal.reserve(whole - shared, !waits || untilWritten)
     if (at < 0) {
       this.#full = true
       return NO_ROOM
     }
     if (waits && untilWritten) journal.writeSoon()
     const { buffer, last: entry } = journal
+    if (opening === entry) {
+      this.#opened = entry
+      this.#openedBy = topicBytes
+    }
     const flags = synced ? 0 : UNSYNCED
-    const body = writeHead(buffer, at, flags, source.index, received, topicBytes, contentType, mark)
+    const body = writeHead(buffer, at, flags, source.index, received, topicBytes, shared, contentType, mark)
     bytes.copy(buffer, body, start, end)
     const { route, topic } = origin
     const readings = pipeline.message(

@@ -11,6 +11,10 @@
  *
  *   control   kind=2 | JSON
  *
+ * Topics of one place begin alike. So with SHARING the topic's length is two bytes, `shared` and `rest`: it begins with the
+ * first `shared` bytes of the topic that the first entry of the same frame has, and `rest` bytes of it follow. That
+ * entry has its topic whole, and a damaged frame still costs its own entries only.
+ *
  * `verdict` is how many readings the message held, written after it was decoded and before the frame is committed.
  * DEAD says that it could not be decoded: it is kept, as a dead letter, and counts as one.
  * `source` indexes the table of names that `source` control entries extend and that every checkpoint carries.
@@ -29,6 +33,8 @@ export const TYPED = 2
 export const UNSYNCED = 4
 /** Its sender's mark stands before the payload, behind the type: a message sent again is known by it. */
 export const MARKED = 8
+/** The topic begins as that of the frame's first entry. */
+export const SHARING = 16
 
 export const HEADER = 13
 const SOURCE_AT = 2
@@ -97,7 +103,20 @@ export type Entry = MessageEntry | ControlEntry
 /** The longest content type that an entry can keep, characters of Latin-1; another one says nothing here. */
 export const LONGEST_TYPE = 255
 
-/** Bytes a message entry takes. */
+/** The most of a topic that is shared, and that follows then, bytes. */
+const MOST_SHARED = 255
+/** As much more work is not worth it. */
+const LEAST_SHARED = 2
+
+/** How many bytes of a topic are those of the frame's first one; 0 when it is to be written whole. */
+export function sharedBytes(topic: Buffer, first: Buffer): number {
+  const most = Math.min(topic.length, first.length, MOST_SHARED)
+  let shared = 0
+  while (shared < most && topic[shared] === first[shared]) shared++
+  return shared < LEAST_SHARED || topic.length - shared > MOST_SHARED ? 0 : shared
+}
+
+/** Bytes a message entry takes; of the topic, what is written of it. */
 export function messageLength(
   topicBytes: number,
   payloadBytes: number,
@@ -111,6 +130,7 @@ export function messageLength(
 /**
  * Writes all but the payload at `at` and returns where the payload goes. The verdict is 0 until `setVerdict`.
  *
+ * @param shared as `sharedBytes` says
  * @param received wall clock, whole ms since the epoch
  */
 export function writeHead(
@@ -120,13 +140,15 @@ export function writeHead(
   source: number,
   received: number,
   topic: Buffer,
+  shared: number,
   contentType: string | undefined,
   mark: Buffer | undefined,
 ): number {
   const high = Math.floor(received / 0x1_0000_0000)
   const low = received >>> 0
   buffer[at] = MESSAGE
-  buffer[at + 1] = flags | (contentType === undefined ? 0 : TYPED) | (mark === undefined ? 0 : MARKED)
+  buffer[at + 1] =
+    flags | (contentType === undefined ? 0 : TYPED) | (mark === undefined ? 0 : MARKED) | (shared === 0 ? 0 : SHARING)
   buffer[at + SOURCE_AT] = source
   buffer[at + 3] = high >>> 8
   buffer[at + 4] = high
@@ -136,13 +158,14 @@ export function writeHead(
   buffer[at + 8] = low
   buffer[at + VERDICT_AT] = 0
   buffer[at + VERDICT_AT + 1] = 0
-  const size = topic.length
-  buffer[at + TOPIC_AT] = size >>> 8
+  const size = topic.length - shared
+  buffer[at + TOPIC_AT] = shared === 0 ? size >>> 8 : shared
   buffer[at + TOPIC_AT + 1] = size
-  const end = at + HEADER + size
+  const start = at + HEADER
+  const end = start + size
   // A loop beats Buffer.copy for the twenty bytes that a topic is.
-  if (size < 48) for (let i = 0; i < size; i++) buffer[at + HEADER + i] = topic[i] as number
-  else topic.copy(buffer, at + HEADER)
+  if (size < 48) for (let i = 0; i < size; i++) buffer[start + i] = topic[shared + i] as number
+  else topic.copy(buffer, start, shared)
   if (contentType === undefined && mark === undefined) return end
   return writeShort(buffer, writeShort(buffer, end, contentType && Buffer.from(contentType, 'latin1')), mark)
 }
@@ -167,12 +190,25 @@ export function encodeControl(control: Control): Buffer {
   return Buffer.from(`\x02${JSON.stringify(control)}`)
 }
 
-/** @returns null when the bytes are no entry of a version this gateway knows */
-export function decodeEntry(bytes: Buffer): Entry | null {
+/** The topic of an entry that has only the end of it. */
+function sharingTopic(bytes: Buffer, shared: number, end: number, opening: Buffer): string {
+  const rest = end - HEADER
+  const topic = Buffer.allocUnsafe(shared + rest)
+  opening.copy(topic, 0, HEADER, HEADER + shared)
+  bytes.copy(topic, shared, HEADER, end)
+  return topic.toString()
+}
+
+/**
+ * @param opening the first entry of the same frame
+ * @returns null when the bytes are no entry of a version this gateway knows
+ */
+export function decodeEntry(bytes: Buffer, opening: Buffer): Entry | null {
   if (bytes[0] === CONTROL) return { kind: CONTROL, control: JSON.parse(bytes.toString('utf8', 1)) as Control }
   if (bytes[0] !== MESSAGE || bytes.length < HEADER) return null
   const flags = bytes[1] as number
-  const topicEnd = HEADER + bytes.readUInt16BE(TOPIC_AT)
+  const shared = flags & SHARING ? (bytes[TOPIC_AT] as number) : 0
+  const topicEnd = HEADER + (shared > 0 ? (bytes[TOPIC_AT + 1] as number) : bytes.readUInt16BE(TOPIC_AT))
   let start = topicEnd
   let contentType: string | undefined
   if (flags & TYPED) {
@@ -191,7 +227,7 @@ export function decodeEntry(bytes: Buffer): Entry | null {
     source: bytes[SOURCE_AT] as number,
     received: bytes.readUIntBE(RECEIVED_AT, 6),
     verdict: bytes.readUInt16BE(VERDICT_AT),
-    topic: bytes.toString('utf8', HEADER, topicEnd),
+    topic: shared > 0 ? sharingTopic(bytes, shared, topicEnd, opening) : bytes.toString('utf8', HEADER, topicEnd),
     contentType,
     mark,
     bytes,

@@ -23,6 +23,8 @@ export interface Journal {
   readonly written: number
   /** Where a reserved entry is written. */
   readonly buffer: Buffer
+  /** Number of the first entry of the frame that one of `length` bytes would join; its own when it would begin one. */
+  opening(length: number): number
   /** From an entry's arrival to its being on disk, the first one of each commit. */
   readonly latency: Latency
   /** Age of the oldest entry that is not on disk, ms; undefined when all is. */
@@ -99,6 +101,7 @@ export function createJournal(log: Log, clock: Clock): Journal {
     get roomy() {
       return log.roomy
     },
+    opening: (length) => log.opening(length),
     reserve: (length, lazy) => timing(log.reserve(length, lazy)),
     append: (bytes) => log.append(bytes),
     writeSoon: () => log.writeSoon(),
@@ -120,11 +123,11 @@ export async function replay(
   let entries = 0
   let skipped = 0
   let next = from
-  const take = async ({ first, count, skipped: missing, body, bounds }: Batch) => {
+  const take = async ({ first, count, skipped: missing, body, bounds, opening }: Batch) => {
     skipped += missing
     next = first + count
     for (let i = 0; i < count; i++) {
-      const content = decodeEntry(body.subarray(bounds[2 * i], bounds[2 * i + 1]))
+      const content = decodeEntry(body.subarray(bounds[2 * i], bounds[2 * i + 1]), opening)
       if (content) visit(first + i, content)
       else skipped++
       entries++

@@ -1,5 +1,5 @@
 /**
- * The bytes of a log, version 1. Big-endian. `log.ts` says what they promise.
+ * The bytes of a log, version 2. Big-endian. `log.ts` says what they promise.
  *
  *   log directory    epoch                     the log's identity, as below
  *                    0000000000000001.seg      a segment, named after its first record's number
@@ -37,7 +37,10 @@
 import { randomBytes } from 'node:crypto'
 import { crc32 } from './crc32.ts'
 
-export const VERSION = 1
+/** Of segments. 2: records of a journal refer to the first of their frame; the layout is that of 1. */
+export const VERSION = 2
+/** Of the file that holds the identity. */
+export const IDENTITY_VERSION = 1
 export const SEGMENT_HEAD = 48
 export const FRAME_HEAD = 56
 /** Begun because the segment before was given up: bytes at that one's end that are not sound are no damage. */
@@ -111,7 +114,7 @@ function readU64(bytes: Buffer, at: number): number {
 export function encodeIdentity(identity: Identity): Buffer {
   const bytes = Buffer.alloc(32)
   IDENTITY_MAGIC.copy(bytes)
-  bytes[8] = VERSION
+  bytes[8] = IDENTITY_VERSION
   identity.bytes.copy(bytes, 12)
   bytes.writeUInt32BE(crc32(bytes.subarray(0, 28), 0), 28)
   return bytes

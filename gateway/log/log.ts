@@ -108,6 +108,8 @@ export interface Log {
 
   /** Where `reserve` makes room; may be another one after each call. */
   readonly buffer: Buffer
+  /** Number of the first record of the frame that one of `length` bytes would join; `next` when it would begin one. */
+  opening(length: number): number
   /**
    * Room for one record of `length` bytes: it must be written to `buffer` at the offset returned, in this turn of the
    * event loop. Its number is `next` before the call. -1 when the buffer is full.
@@ -223,6 +225,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
     get buffer() {
       return pending.buffer
     },
+    opening: (length) => pending.opening(length),
     reserve: (length, lazy = false) => writer.reserve(length, lazy),
     append(record, lazy = false) {
       const number = pending.next

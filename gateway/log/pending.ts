@@ -108,6 +108,11 @@ export class Pending {
     return this.#filling.used + recordSize(length) > this.#filling.limit
   }
 
+  /** Number of the first record of the frame that one of `length` bytes would join; `next` when it would begin one. */
+  opening(length: number): number {
+    return this.lacks(length) ? this.next : this.#filling.first
+  }
+
   /** Puts a record of `length` bytes into the frame that fills, which has room for it; where its bytes go. */
   add(length: number): number {
     const frame = this.#filling

@@ -21,6 +21,8 @@ export interface Batch {
   /** Record i is body[bounds[2i], bounds[2i + 1]). Memory of its own: it stays valid as long as it is held. */
   readonly body: Buffer
   readonly bounds: Uint32Array
+  /** The first record of their frame, also when it was not asked for: those that follow it may refer to it. */
+  readonly opening: Buffer
 }
 
 export interface ReadOptions {
@@ -159,5 +161,5 @@ function contentOf(
   const first = Math.max(head.first, next)
   const count = Math.min(after, last + 1) - first
   const within = bounds.subarray(2 * (first - head.first), 2 * (first - head.first + count))
-  return { first, count, time: head.time, body, bounds: within }
+  return { first, count, time: head.time, body, bounds: within, opening: body.subarray(bounds[0], bounds[1]) }
 }

@@ -21,6 +21,7 @@ import {
   decodeSegmentHead,
   type FrameHead,
   IDENTITY_FILE,
+  IDENTITY_VERSION,
   type Identity,
   newIdentity,
   parseSegmentName,
@@ -135,7 +136,7 @@ export async function findIdentity(
   const path = join(directory, IDENTITY_FILE)
   const bytes = await readSmall(files, path).catch(() => null)
   const identity = bytes && decodeIdentity(bytes)
-  if (identity && (bytes[8] as number) > VERSION) throw newerData(path, bytes[8] as number, VERSION)
+  if (identity && (bytes[8] as number) > IDENTITY_VERSION) throw newerData(path, bytes[8] as number, IDENTITY_VERSION)
   if (identity) return { identity, kept: true }
   for (const segment of found.toReversed()) {
     const head = await readSmall(files, segment.path, SEGMENT_HEAD).catch(() => null)

@@ -29,8 +29,8 @@ import { createSegment, notePlace, type Segment, type Segments } from './segment
 /** Zeros written ahead, bytes; to the end of a block. */
 const AHEAD = 65_536
 const BLOCK = 4096
-/** Only where a write is smaller than this: a larger one pays for its blocks by itself. */
-const SMALL = 16_384
+/** Only where writes are smaller than this: a larger one pays for its blocks by itself. */
+const SMALL = 8192
 const ZEROS = Buffer.alloc(AHEAD)
 
 export interface TailOptions {
@@ -57,6 +57,8 @@ export class Tail {
   #durable = 0
   /** Bytes of the file, with the zeros ahead. */
   #allocated = 0
+  /** Bytes of the write before: one small write among large ones does not pay for zeros. */
+  #before = 0
   /** The disk failed and has not taken anything since. */
   #cautious = false
   /** The newest segment that ever was. */
@@ -89,7 +91,8 @@ export class Tail {
     if (fresh) parts.unshift(this.#head(segment))
     const size = parts.reduce((sum, part) => sum + part.length, 0)
     const end = segment.size + size
-    const ahead = end > this.#allocated && size < SMALL ? this.#ahead(end) : 0
+    const ahead = end > this.#allocated && Math.max(size, this.#before) < SMALL ? this.#ahead(end) : 0
+    this.#before = size
     if (ahead > 0) parts.push(ZEROS.subarray(0, ahead))
     await (this.#file as WritableFile).write(parts, segment.size)
     this.#allocated = Math.max(this.#allocated, end + ahead)

@@ -235,7 +235,7 @@ test('numbers that others were told of are not given again', async () => {
 test('a log of a newer version is refused by name', async () => {
   const { disk, path } = await written(1, 20)
   const content = disk.content(path)
-  content[8] = 2
+  content[8] = 3
   content.writeUInt32BE(crc32(content.subarray(0, 44), 0), 44)
   await assert.rejects(
     open(copyOf(disk, { path, content })),

@@ -120,7 +120,7 @@ test('a gateway of a newer format is not asked anything', async () => {
 
 /** A segment's head is `"SLUICELG" | version | … | crc32`, 48 bytes. */
 function nextLog(content: Buffer): Buffer {
-  content[8] = 2
+  content[8] = 3
   content.writeUInt32BE(crc32(content.subarray(0, 44), 0), 44)
   return content
 }
