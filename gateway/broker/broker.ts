@@ -1,15 +1,6 @@
-/**
- * The embedded MQTT broker: 3.1, 3.1.1 and 5.
- *
- *     listeners ─▶ guard ─┬─ CONNECT ─▶ handshake ─▶ sessions
- *                         ├─ PUBLISH ─▶ lane ─┬─▶ intake (journal)
- *                         │                   └─▶ fan-out ─▶ delivery ─▶ sessions ─▶ clients
- *                         │                          └─▶ retained, consumers inside the gateway
- *                         └─ the rest ─▶ desk ─▶ subscriptions, delivery
- */
-import { EmbeddedBroker } from './embedded.ts'
+/** The embedded MQTT broker, as the rest of the gateway sees it; `embedded.ts` is one. */
 import type { BrokerPorts } from './listeners.ts'
-import type { BrokerContext, BrokerOptions, Identity, TelemetryIntake } from './options.ts'
+import type { BrokerOptions, Identity } from './options.ts'
 
 export type { BrokerPorts } from './listeners.ts'
 
@@ -65,12 +56,4 @@ export interface Broker {
   connections(): ConnectionInfo[]
   /** Ends a client's connection. False: there is none. */
   disconnect(client: string): boolean
-}
-
-export function createBroker<Route>(
-  options: BrokerOptions,
-  intake: TelemetryIntake<Route>,
-  context: BrokerContext,
-): Broker {
-  return new EmbeddedBroker(options, intake, context)
 }

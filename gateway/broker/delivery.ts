@@ -17,9 +17,9 @@ import { type Outgoing, OutgoingQueue } from './outgoing.ts'
 import { encodePubrel } from './packets/acknowledgement.ts'
 import { encodePublish } from './packets/publish.ts'
 import { type Publication, secondsLeft } from './publication.ts'
-import type { Owed, Session, Subscriber } from './session.ts'
+import type { Owed, Session, Subscriber, Subscription } from './session.ts'
 import type { SessionStore } from './session-store.ts'
-import { type Share, type Subscription, type Subscriptions, type Target, targetOf } from './subscriptions.ts'
+import { type Share, type Subscriptions, type Target, targetOf } from './subscriptions.ts'
 import type { Writes } from './writes.ts'
 
 interface DeliveryParts {

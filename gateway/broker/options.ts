@@ -1,8 +1,5 @@
 /** What the broker is told, and what it tells: options, limits, identities, the intake of telemetry. */
-import type { Clock } from '../clock.ts'
-import type { PluginLog } from '../plugin.ts'
 import type { AclRule } from './acl.ts'
-import type { SessionLog } from './kept/session-log.ts'
 
 /** Durations in ms, sizes in bytes. */
 export interface BrokerLimits {
@@ -90,13 +87,6 @@ export interface BrokerOptions {
   readonly limits?: Partial<BrokerLimits>
   /** A further check of who may publish what, after the ACL. Its answers are remembered per connection and topic. */
   authorizePublish?(identity: Identity, topic: string): boolean
-}
-
-export interface BrokerContext {
-  readonly clock: Clock
-  readonly log: PluginLog
-  /** Where sessions are kept beyond the process; undefined: nowhere. */
-  readonly sessions?: SessionLog | undefined
 }
 
 /** Who is at the other end. */

@@ -1,7 +1,6 @@
 /** Where sessions are kept beyond the process: told of every change that a restart must not forget. */
 import type { Outgoing } from './outgoing.ts'
-import type { Session } from './session.ts'
-import type { Subscription } from './subscriptions.ts'
+import type { Session, Subscription } from './session.ts'
 
 export interface SessionStore {
   /** A session has begun, or its expiry has changed, or its client came or went. */

@@ -7,7 +7,6 @@ import type { Identity } from './options.ts'
 import type { OutgoingQueue } from './outgoing.ts'
 import type { WillPacket } from './packets/connect.ts'
 import type { Publication } from './publication.ts'
-import type { Subscription } from './subscriptions.ts'
 import type { Reader } from './writes.ts'
 
 /** The connection of a session, as far as delivery is concerned. */
@@ -63,6 +62,20 @@ export interface Owed {
   readonly publication: Publication
   readonly qos: 0 | 1 | 2
   readonly identifiers: readonly number[]
+}
+
+export interface Subscription {
+  readonly session: Session
+  /** As the client wrote it, `$share/…` and all. */
+  readonly filter: string
+  readonly share: string | null
+  /** Without the share. */
+  readonly topics: string
+  readonly qos: 0 | 1 | 2
+  readonly noLocal: boolean
+  readonly retainAsPublished: boolean
+  /** 0: none. */
+  readonly identifier: number
 }
 
 /** A QoS 2 message has come. */

@@ -6,21 +6,7 @@
  */
 import { FilterTree } from './filter-tree.ts'
 import type { Publication } from './publication.ts'
-import type { Session } from './session.ts'
-
-export interface Subscription {
-  readonly session: Session
-  /** As the client wrote it, `$share/…` and all. */
-  readonly filter: string
-  readonly share: string | null
-  /** Without the share. */
-  readonly topics: string
-  readonly qos: 0 | 1 | 2
-  readonly noLocal: boolean
-  readonly retainAsPublished: boolean
-  /** 0: none. */
-  readonly identifier: number
-}
+import type { Session, Subscription } from './session.ts'
 
 /** Those that share a subscription: each message goes to one of them (MQTT-4.8.2-4). */
 export interface Share {

@@ -25,7 +25,7 @@ import type { Outgoing } from '../outgoing.ts'
 import type { PacketReader } from '../packets/reader.ts'
 import { PacketWriter } from '../packets/writer.ts'
 import { type Publication, qosOf } from '../publication.ts'
-import type { Subscription } from '../subscriptions.ts'
+import type { Subscription } from '../session.ts'
 
 export const VERSION = 1
 export const OPENED = 1

@@ -15,9 +15,8 @@ import type { Clock } from '../../clock.ts'
 import type { Log } from '../../log/log.ts'
 import type { Outgoing } from '../outgoing.ts'
 import type { Publication } from '../publication.ts'
-import type { Session } from '../session.ts'
+import type { Session, Subscription } from '../session.ts'
 import type { SessionStore } from '../session-store.ts'
-import type { Subscription } from '../subscriptions.ts'
 import {
   ENDED,
   encodeComplete,
