@@ -40,7 +40,7 @@ function emptyLast(reading: Reading): LastReading {
     received: 0,
     shape: reading.shape,
     numbers: numbersFor(reading.shape.size),
-    texts: [],
+    texts: new Array<string>(reading.shape.size).fill(''),
     count: 0,
   }
 }

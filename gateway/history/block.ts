@@ -15,15 +15,17 @@
  * whole steps (1 m, 1 h, 1 d) since the epoch.
  */
 import * as crypto from 'node:crypto'
-import { type Kind, MAX_FIELDS, TEXT } from '../reading.ts'
-import { Bytes, Cursor } from './numbers.ts'
+import { type Kind, TEXT } from '../reading.ts'
+import { Bytes } from './numbers.ts'
 
 export const VERSION = 1
-const BASE_AT = 9
-const HEAD = 13
-const ID = 12
+export const BASE_AT = 9
+export const HEAD = 13
+export const ID = 12
 const OWNER = 8
-const SAME_TEXT = 255
+export const SAME_TEXT = 255
+/** See `BlockWriter.row`. */
+export const SAME = 1
 const NO_STREAM = '\0'.repeat(ID - OWNER)
 
 /** Fields of a series, in order. Compared by identity. */
@@ -38,8 +40,6 @@ export interface Series {
   readonly id: string
   readonly fields: Fields
   ref: number
-  /** Texts of the row before, by field; undefined of a series without texts. */
-  readonly written: string[] | undefined
 }
 
 /** Twelve bytes that name a series, as latin1 text. @param owner see `deviceOwner` and `windowOwner` */
@@ -65,7 +65,7 @@ function digest(text: string): string {
   return crypto.hash?.('sha256', text, 'binary') ?? crypto.createHash('sha256').update(text).digest('binary')
 }
 
-/** Values of a row lie in a Float64Array: least, greatest and sum per field, from `at` on. */
+/** Writes one block. */
 export class BlockWriter {
   readonly #bytes = new Bytes(16_384)
   #base = -1
@@ -79,15 +79,8 @@ export class BlockWriter {
     return this.#bytes.length
   }
 
-  row(
-    series: Series,
-    bucket: number,
-    count: number,
-    values: Float64Array,
-    at: number,
-    texts: readonly string[],
-    textAt: number,
-  ): void {
+  /** @param values least, greatest and sum per field, from `at` on; of a text SAME, when it is that of the series' row before */
+  row(series: Series, bucket: number, count: number, values: Float64Array, at: number, texts: readonly string[]): void {
     const bytes = this.#bytes
     if (this.#base < 0) {
       this.#base = bucket
@@ -102,19 +95,11 @@ export class BlockWriter {
     bytes.varint(count)
     const { kinds } = series.fields
     for (let i = 0; i < kinds.length; i++) {
-      if (kinds[i] === TEXT) this.#text(series, i, known, texts[textAt + i] as string)
-      else writeField(bytes, count, values, at + 3 * i)
+      if (kinds[i] !== TEXT) writeField(bytes, count, values, at + 3 * i)
+      else if (known && values[at + 3 * i] === SAME) bytes.byte(SAME_TEXT)
+      else bytes.text(texts[i] as string)
     }
     bytes.insertVarint(start, bytes.length - start)
-  }
-
-  #text({ written }: Series, field: number, known: boolean, text: string): void {
-    if (known && written?.[field] === text) {
-      this.#bytes.byte(SAME_TEXT)
-      return
-    }
-    if (written) written[field] = text
-    this.#bytes.text(text)
   }
 
   #reference(series: Series): void {
@@ -135,7 +120,7 @@ export class BlockWriter {
     }
   }
 
-  /** What was written, as a block; undefined when that is nothing. It is overwritten by the next row. */
+  /** What was written, as a block; undefined when that is nothing. Valid until the next row. */
   peek(): Buffer | undefined {
     if (this.#base < 0) return undefined
     const { buffer, length } = this.#bytes
@@ -144,16 +129,6 @@ export class BlockWriter {
     buffer.writeUInt32BE(this.#last, 5)
     buffer.writeUInt32BE(this.#base, BASE_AT)
     return buffer.subarray(0, length)
-  }
-
-  /** Begins the next block: every series counts as new. */
-  clear(): void {
-    this.#bytes.clear()
-    this.#base = -1
-    this.#first = Infinity
-    this.#last = -Infinity
-    this.#series = 0
-    this.#shapes.clear()
   }
 }
 
@@ -178,96 +153,4 @@ function tidy(sum: number, min: number, max: number): number {
 function decimalsOf(value: number): number | undefined {
   for (let d = 0, power = 1; d < 7; d++, power *= 10) if (Math.round(value * power) / power === value) return d
   return undefined
-}
-
-/** What a row is of, as a reader finds it. */
-export interface BlockSeries {
-  readonly id: string
-  readonly fields: Fields
-}
-
-/** Valid until the next row. */
-export interface Row {
-  series: BlockSeries
-  bucket: number
-  count: number
-  /** Least, greatest and sum per field; of text fields without meaning. */
-  readonly values: Float64Array
-  /** Per field; of others without meaning. */
-  texts: readonly string[]
-}
-
-/** First and last bucket of a block, or undefined when a newer gateway wrote it. */
-export function spanOf(block: Buffer): { readonly first: number; readonly last: number } | undefined {
-  if (block[0] !== VERSION) return undefined
-  return { first: block.readUInt32BE(1), last: block.readUInt32BE(5) }
-}
-
-/** Visits the rows of the series that are wanted, in the order in which they were written. */
-export function readBlock(block: Buffer, wants: (series: BlockSeries) => boolean, visit: (row: Row) => void): void {
-  if (block[0] !== VERSION) return
-  const from = new Cursor(block, HEAD)
-  const series: (BlockSeries & { readonly wanted: boolean; readonly texts: string[] })[] = []
-  const shapes: Fields[] = []
-  const row: Row = {
-    series: NONE,
-    bucket: 0,
-    count: 0,
-    values: new Float64Array(3 * MAX_FIELDS),
-    texts: [] as string[],
-  }
-  const base = block.readUInt32BE(BASE_AT)
-  while (from.at < block.length) {
-    const end = from.varint() + from.at
-    const ref = from.varint()
-    if (ref === 0) {
-      const definition = readDefinition(from, shapes)
-      series.push({ ...definition, wanted: wants(definition), texts: [] })
-    }
-    const of = series[(ref || series.length) - 1] ?? NONE
-    if (of.wanted) {
-      row.series = of
-      row.bucket = base + from.zigzag()
-      row.count = from.varint()
-      row.texts = of.texts
-      readFields(from, row, of.texts)
-      visit(row)
-    }
-    from.at = end
-  }
-}
-
-const NONE = { id: '', fields: { names: [], kinds: [] }, wanted: false, texts: [] }
-
-function readDefinition(from: Cursor, shapes: Fields[]): BlockSeries {
-  const id = from.bytes.toString('latin1', from.at, from.at + ID)
-  from.at += ID
-  const shape = from.varint()
-  if (shape > 0) return { id, fields: shapes[shape - 1] ?? NONE.fields }
-  const names: string[] = []
-  const kinds: Kind[] = []
-  for (let left = from.varint(); left > 0; left--) {
-    kinds.push(from.varint() as Kind)
-    names.push(from.text())
-  }
-  const fields = { names, kinds }
-  shapes.push(fields)
-  return { id, fields }
-}
-
-/** @param texts of the series' row before */
-function readFields(from: Cursor, { series, count, values }: Row, texts: string[]): void {
-  const { kinds } = series.fields
-  for (let i = 0; i < kinds.length; i++) {
-    if (kinds[i] === TEXT) {
-      if (from.bytes[from.at] === SAME_TEXT) from.at++
-      else texts[i] = from.text()
-      continue
-    }
-    const min = from.number()
-    const max = count === 1 ? min : from.number()
-    values[3 * i] = min
-    values[3 * i + 1] = max
-    values[3 * i + 2] = max === min ? min * count : from.number()
-  }
 }

@@ -17,7 +17,7 @@ import type { Watcher } from '../watcher.ts'
 import type { WindowDefinition } from '../window/definition.ts'
 import { deviceOwner, seriesId } from './block.ts'
 import { Level } from './level.ts'
-import type { OpenSeries } from './rollup.ts'
+import { NOWHERE, type OpenSeries, textsOf } from './rollup.ts'
 import { createWindowSeries, isOfDevice, type WindowSeries } from './window-series.ts'
 
 const MINUTE = 60_000
@@ -41,6 +41,8 @@ export interface HistoryOptions {
   readonly maxBytes: number
   /** Default 512 KB. */
   readonly blockBytes?: number
+  /** See `LevelParts`. */
+  readonly slice?: number
   readonly onTrouble: (trouble: Trouble | null) => void
   readonly onDamage: (damage: Damage) => void
 }
@@ -63,7 +65,7 @@ async function openLevel(options: HistoryOptions, name: string, step: number, sh
     onTrouble,
     onDamage,
   })
-  return new Level({ name, step, log, maxBytes, blockBytes: options.blockBytes ?? BLOCK })
+  return new Level({ name, step, log, maxBytes, blockBytes: options.blockBytes ?? BLOCK, slice: options.slice })
 }
 
 /** A device's series, of one stream and shape; `next` is another of the same device. */
@@ -111,17 +113,16 @@ export class History implements Watcher {
       series.generation !== rollup.generation
     )
       series = this.#seriesOf(reading)
-    const { at } = series
-    if (rollup.slab[at] !== bucket) rollup.turn(series, bucket, reading.texts)
-    const { slab } = rollup
-    slab[at + 1] = (slab[at + 1] as number) + 1
+    const { page, at } = series
+    if (page[at] !== bucket) rollup.turn(series, bucket, reading.texts)
+    page[at + 1] = (page[at + 1] as number) + 1
     const { kinds } = shape
     for (let i = 0, field = at + 2; i < kinds.length; i++, field += 3) {
       if (kinds[i] === TEXT) continue
       const value = numbers[i] as number
-      if (value < (slab[field] as number)) slab[field] = value
-      if (value > (slab[field + 1] as number)) slab[field + 1] = value
-      slab[field + 2] = (slab[field + 2] as number) + value
+      if (value < (page[field] as number)) page[field] = value
+      if (value > (page[field + 1] as number)) page[field + 1] = value
+      page[field + 2] = (page[field + 2] as number) + value
     }
   }
 
@@ -155,8 +156,8 @@ export class History implements Watcher {
       if (before) before.next = undefined
       const id = sameStream?.id ?? seriesId(deviceOwner(device.id), stream)
       // Written out: of objects made by spreading V8 makes a hidden class each, and the hot path ten times slower.
-      const written = shape.kinds.includes(TEXT) ? [] : undefined
-      found = { id, fields: shape, ref: 0, written, generation: 0, at: 0, textAt: 0, stream, next: first }
+      const texts = textsOf(shape)
+      found = { id, fields: shape, ref: 0, generation: 0, page: NOWHERE, at: 0, texts, stream, next: first }
     } else if (before) {
       before.next = found.next
       found.next = first
@@ -182,7 +183,6 @@ export class History implements Watcher {
 
   /** Resolves when what was cut up to `durable` is on disk; the journal holds it. @throws BusyError the disk did not take it */
   async flush(durable: number): Promise<void> {
-    this.#minutes.write(durable)
     if (await this.#minutes.flush(durable)) return
     throw new BusyError('SLUICE_CHECKPOINT_EARLY', 'the disk does not hold the history yet')
   }

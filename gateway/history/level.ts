@@ -6,10 +6,15 @@
  * Each level is worked out from the log below it, and each frame of its log says (as `mark`) up to which record of the
  * one below it reaches; the first level's up to which entry of the journal. A level that lost its memory reads again
  * from there: nothing is counted twice and nothing is left out, whenever the power goes.
+ *
+ * A block of very many series is written out and merged a slice at a time, and others get their turn in between. An
+ * answer may come in the middle of that: what is in the memory of a level and what is not yet is told apart by row.
  */
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Log } from '../log/log.ts'
-import { type BlockSeries, type Row, readBlock, spanOf } from './block.ts'
-import { createSeries, type OpenSeries, Rollup } from './rollup.ts'
+import { readBlock, spanOf, type Visit, type Wants } from './block-reader.ts'
+import { Merger } from './merger.ts'
+import { type Cut, Rollup } from './rollup.ts'
 
 export interface LevelParts {
   /** As people see it: `1m`, `1h`, `1d`. */
@@ -21,23 +26,21 @@ export interface LevelParts {
   readonly blockBytes: number
   /** Most that its log may take, bytes. */
   readonly maxBytes: number
+  /** Fields that are written out or merged before others get their turn. Default: what takes about a millisecond. */
+  readonly slice?: number | undefined
 }
 
 /** A block that is not on disk yet. */
-interface Waiting {
-  readonly block: Buffer
-  readonly mark: number
+interface Waiting extends Cut {
   /** In the log; 0 until it has room for it. */
   number: number
 }
-
-export type Wants = (series: BlockSeries) => boolean
-export type Visit = (row: Row) => void
 
 /** How many full blocks of the log below are read before an upper level writes what it made of them. */
 const BLOCKS_BEFORE_CUT = 8
 /** Most that may wait for a disk, bytes: beyond it the oldest block is given up. */
 const MAX_WAITING = 16 << 20
+const SLICE = 2000
 /** Blocks between two that are wanted, up to which reading on is cheaper than seeking. */
 const NEAR = 4
 
@@ -46,25 +49,31 @@ export class Level {
   readonly step: number
   readonly log: Log
   readonly rollup: Rollup
-  /** Highest record of the log below that is in here. */
+  /** Highest record of the log below that is in here, or of which the rest waits in memory to be merged. */
   consumed: number
   /** Blocks given up: the disk did not take them, or they were none. */
   lost = 0
   readonly #maxBytes: number
   readonly #blockBytes: number
+  readonly #slice: number
+  readonly #merger: Merger
   #waiting: Waiting[] = []
+  /** What reaches further waits in memory. */
   #limit = 0
-  readonly #series = new Map<string, OpenSeries>()
+  /** Ends when nothing is left to be written out. */
+  #writingOut: Promise<void> | undefined
   /** First and last bucket of each block that was seen, by number. */
   readonly #spans = new Map<number, { readonly first: number; readonly last: number }>()
   #learning: Promise<void> | undefined
 
-  constructor({ name, step, log, blockBytes, maxBytes }: LevelParts) {
+  constructor({ name, step, log, blockBytes, maxBytes, slice = SLICE }: LevelParts) {
     this.name = name
     this.step = step
     this.log = log
     this.rollup = new Rollup(step, blockBytes)
     this.#blockBytes = blockBytes
+    this.#slice = slice
+    this.#merger = new Merger(this.rollup)
     this.consumed = log.marked
     this.#maxBytes = maxBytes
     log.onRoom(() => this.write(this.#limit))
@@ -73,20 +82,38 @@ export class Level {
     })
   }
 
-  /** Takes what is open as a block that reaches to `mark`. */
+  /** Ends the block, which reaches to `mark`: it is written out by and by. */
   cut(mark: number): void {
-    const block = this.rollup.take()
-    this.#series.clear()
-    if (block === undefined) return
-    this.#waiting.push({ block, mark, number: 0 })
+    while (this.rollup.closing) this.#advance(Infinity)
+    this.rollup.cut(mark)
+    this.#merger.forget()
+    if (this.rollup.closing) this.#writingOut ??= this.#writeOut()
+  }
+
+  async #writeOut(): Promise<void> {
+    do await turn()
+    while (this.#advance(this.#slice))
+    this.#writingOut = undefined
+  }
+
+  /** True when more is left to be written out. */
+  #advance(fields: number): boolean {
+    const cut = this.rollup.writeOut(fields)
+    if (cut) this.#keep(cut)
+    return this.rollup.closing
+  }
+
+  #keep(cut: Cut): void {
+    this.#waiting.push({ ...cut, number: 0 })
     let bytes = this.#waiting.reduce((sum, one) => sum + one.block.length, 0)
     while (bytes > MAX_WAITING && this.#waiting.length > 1) {
       bytes -= this.#waiting.shift()?.block.length ?? 0
       this.lost++
     }
+    this.write(this.#limit)
   }
 
-  /** Hands to the log what reaches at most to `limit`. */
+  /** Hands to the log what reaches at most to `limit`, now and when more of that is written out. */
   write(limit: number): void {
     this.#limit = limit
     for (const waiting of this.#waiting) {
@@ -101,52 +128,43 @@ export class Level {
     }
   }
 
-  /** Resolves with whether all that reaches at most to `limit` is on disk; more may be cut meanwhile. */
+  /** Resolves with whether all that was cut and reaches at most to `limit` is on disk; more may be cut meanwhile. */
   async flush(limit: number): Promise<boolean> {
+    await this.#writingOut
+    this.write(limit)
     if (this.#waiting.length > 0) await this.log.flush()
     return this.#waiting.every(({ mark, number }) => mark > limit || (number > 0 && number <= this.log.durable))
   }
 
   /** Works through the log below, now and as it grows, until aborted. */
   async follow(below: Level, signal: AbortSignal): Promise<void> {
+    this.#limit = Infinity
     let read = 0
     for await (const { first, count, body, bounds } of below.log.read(this.consumed + 1, { follow: signal })) {
-      for (let i = 0; i < count; i++) {
+      for (let i = 0; i < count && !signal.aborted; i++) {
         const block = body.subarray(bounds[2 * i], bounds[2 * i + 1])
-        this.#mergeBlock(block, below.step)
-        this.consumed = first + i
+        await this.#merge(block, first + i, below.step)
         read += block.length
         if (!this.rollup.full && read < BLOCKS_BEFORE_CUT * this.#blockBytes) continue
         read = 0
         this.cut(this.consumed)
-        this.write(Infinity)
+        await this.#writingOut
       }
     }
   }
 
-  #mergeBlock(block: Buffer, step: number): void {
-    const found = new Map<BlockSeries, OpenSeries>()
+  async #merge(block: Buffer, number: number, step: number): Promise<void> {
+    // From here on this level answers for all of the block: what is not merged yet is in the merger's hands.
+    this.consumed = number
+    this.#merger.begin(block, step)
     try {
-      readBlock(block, EVERYTHING, (row) => {
-        const series = found.get(row.series) ?? this.#seriesOf(row.series)
-        found.set(row.series, series)
-        this.rollup.merge(series, Math.floor((row.bucket * step) / this.step), row)
-      })
+      while (this.#merger.some(this.#slice)) await turn()
     } catch (error) {
       // Its frame is sound and it is no block: whatever wrote it, the gateway does not end for a chart.
       if (!(error instanceof RangeError || error instanceof TypeError)) throw error
+      this.#merger.giveUp()
       this.lost++
     }
-  }
-
-  #seriesOf({ id, fields }: BlockSeries): OpenSeries {
-    const key = `${id}${fields.kinds.join('')}${fields.names.join('\0')}`
-    let series = this.#series.get(key)
-    if (!series) {
-      series = createSeries(id, fields)
-      this.#series.set(key, series)
-    }
-    return series
   }
 
   /** Deletes the oldest beyond the budget, as far as the level above has read it. @param halve there is no room on the disk */
@@ -174,6 +192,7 @@ export class Level {
     const { durable } = this.log
     for (const { block, number } of this.#waiting) if (number === 0 || number > durable) readBlock(block, wants, visit)
     this.rollup.read(wants, visit)
+    this.#merger.rest(wants, visit)
     return async (firstBucket, lastBucket) => {
       if (from > durable) return
       await this.#learn()
@@ -218,5 +237,3 @@ export class Level {
     }
   }
 }
-
-const EVERYTHING: Wants = () => true

@@ -15,7 +15,7 @@ const MOST = 2 ** 49
 /** Most bytes of a varint of 53 bits. */
 const VARINT = 8
 
-/** Bytes that grow; what is written stays until `clear`. */
+/** Bytes that grow. */
 export class Bytes {
   buffer: Buffer
   length = 0
@@ -23,10 +23,6 @@ export class Bytes {
 
   constructor(size: number) {
     this.buffer = Buffer.allocUnsafeSlow(size)
-  }
-
-  clear(): void {
-    this.length = 0
   }
 
   reserve(more: number): void {

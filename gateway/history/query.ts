@@ -1,7 +1,7 @@
 /** Answers: one field over a stretch of time, thinned to as many points as fit, least and greatest kept. */
 import { BOOLEAN, TEXT } from '../reading.ts'
-import type { BlockSeries, Row } from './block.ts'
-import type { Level, Wants } from './level.ts'
+import type { BlockSeries, Row, Wants } from './block-reader.ts'
+import type { Level } from './level.ts'
 
 export interface Question {
   /** Beginning of a series' id: the owner, or owner and stream. */

@@ -16,7 +16,7 @@ import { TextCounts } from './text-counts.ts'
 
 /** Per text field its counts, per numeric field its sketch; readings per source id when there are several. */
 export interface Extra {
-  readonly texts: TextCounts[]
+  texts: readonly TextCounts[]
   readonly textDistinct: Distinct[]
   readonly sketches: QuantileSketch[]
   readonly distinct: Distinct[]
@@ -80,7 +80,7 @@ export class Extras {
   /** Makes room for the fields of a layout. */
   fit(extra: Extra, layout: Layout): void {
     while (extra.texts.length < layout.texts) {
-      extra.texts.push(new TextCounts())
+      extra.texts = extra.texts.concat(new TextCounts())
       if (this.#distinct) extra.textDistinct.push(new Distinct())
     }
     while (this.#sketch && extra.sketches.length < layout.numbers) extra.sketches.push(new QuantileSketch())
@@ -126,11 +126,8 @@ export class Extras {
       if (fields === FREE) this.#list.push(undefined)
       else {
         const extra = emptyExtra()
-        for (let field = 0; field < fields; field++) {
-          const counts = new TextCounts()
-          at = counts.load(numbers, at, texts)
-          extra.texts.push(counts)
-        }
+        extra.texts = Array.from({ length: fields }, () => new TextCounts())
+        for (const counts of extra.texts) at = counts.load(numbers, at, texts)
         this.#list.push(extra)
       }
     }

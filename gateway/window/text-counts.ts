@@ -75,10 +75,10 @@ export class TextCounts {
 
   #append(value: string, by: number): void {
     const at = this.#values.length
-    // Most fields have few values. An array that grows by push takes room for 17; a copy takes what it needs.
+    // Most fields have few values. An array that grows, or is spread into another, takes room for 17; `concat` takes what it needs.
     if (at < COMPARED) {
-      this.#values = [...this.#values, value]
-      this.#counts = [...this.#counts, by]
+      this.#values = this.#values.concat(value)
+      this.#counts = this.#counts.concat(by)
     } else {
       this.#values.push(value)
       this.#counts.push(by)

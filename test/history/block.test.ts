@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { BlockWriter, type Fields, readBlock, seriesId, spanOf } from '../../gateway/history/block.ts'
+import { BlockWriter, type Fields, SAME, seriesId } from '../../gateway/history/block.ts'
+import { readBlock, spanOf } from '../../gateway/history/block-reader.ts'
 import { Bytes, Cursor } from '../../gateway/history/numbers.ts'
 import { createSeries } from '../../gateway/history/rollup.ts'
 import { NUMBER, TEXT } from '../../gateway/reading.ts'
@@ -57,11 +58,11 @@ test('a block gives back its rows, of the series that are wanted only', () => {
   const fields: Fields = { names: ['t', 'state'], kinds: [NUMBER, TEXT] }
   const writer = new BlockWriter()
   const [a, b] = [createSeries(seriesId('a', undefined), fields), createSeries(seriesId('b', 's'), fields)]
-  writer.row(a, 100, 3, new Float64Array([1, 2.5, 5.1]), 0, ['', 'up'], 0)
-  writer.row(b, 90, 1, new Float64Array([7, 7, 7]), 0, ['', 'é'.repeat(300)], 0)
-  writer.row(a, 101, 2, new Float64Array([4, 4, 8]), 0, ['', 'down'], 0)
+  writer.row(a, 100, 3, new Float64Array([1, 2.5, 5.1]), 0, ['', 'up'])
+  writer.row(b, 90, 1, new Float64Array([7, 7, 7]), 0, ['', 'é'.repeat(300)])
+  writer.row(a, 101, 2, new Float64Array([4, 4, 8]), 0, ['', 'down'])
   const before = writer.size
-  writer.row(a, 102, 1, new Float64Array([4, 4, 4]), 0, ['', 'down'], 0)
+  writer.row(a, 102, 1, new Float64Array([4, 4, 4, SAME]), 0, ['', 'down'])
   assert.equal(writer.size - before, 6, 'a text that stays takes one byte')
   const block = writer.peek()
   assert.ok(block)
@@ -92,7 +93,7 @@ test('a sum of readings with few decimals has as few, one of others is left alon
   const fields: Fields = { names: ['t'], kinds: [NUMBER] }
   const sumOf = (min: number, max: number, sum: number) => {
     const writer = new BlockWriter()
-    writer.row(createSeries(seriesId('a', undefined), fields), 1, 3, new Float64Array([min, max, sum]), 0, [], 0)
+    writer.row(createSeries(seriesId('a', undefined), fields), 1, 3, new Float64Array([min, max, sum]), 0, [])
     let found = Number.NaN
     readBlock(
       writer.peek() as Buffer,

@@ -62,6 +62,8 @@ class Machine {
       clock: this.clock,
       maxBytes: 1 << 30,
       blockBytes: 400,
+      // A row or two at a time: answers and power cuts come in the middle of a block.
+      slice: 4,
       onTrouble: () => undefined,
       onDamage: () => assert.fail('damage'),
     })
