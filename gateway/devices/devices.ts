@@ -40,7 +40,7 @@ function emptyLast(reading: Reading): LastReading {
     received: 0,
     shape: reading.shape,
     numbers: numbersFor(reading.shape.size),
-    texts: new Array<string>(reading.shape.size).fill(''),
+    texts: reading.shape.kinds.includes(TEXT) ? new Array<string>(reading.shape.size).fill('') : [],
     count: 0,
   }
 }
