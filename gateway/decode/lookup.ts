@@ -39,6 +39,8 @@ export interface LookupOptions {
   readonly clock: Clock
   /** Called when a changed file can't be used; the rows loaded before stay. */
   readonly report: (error: SluiceError) => void
+  /** Called when a changed file was loaded. */
+  readonly reloaded?: (rows: number) => void
 }
 
 type Rows = ReadonlyMap<string, Tags>
@@ -74,6 +76,10 @@ export async function openLookup(options: LookupOptions): Promise<LookupFile> {
 
   function quietly(): Promise<boolean> {
     pending ??= refresh()
+      .then((loaded) => {
+        if (loaded) options.reloaded?.(rows.size)
+        return loaded
+      })
       .catch(keepOld)
       .finally(() => {
         pending = undefined

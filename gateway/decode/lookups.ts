@@ -14,8 +14,10 @@ export async function openLookups(
   const tables: Record<string, LookupFile> = {}
   const report = (error: SluiceError) => log.warn({ stage: 'decode', code: error.code }, error.message)
   try {
-    for (const [name, { file, ...table }] of Object.entries(config.lookups))
-      tables[name] = await openLookup({ name, path: resolve(file), ...table, clock, report })
+    for (const [name, { file, ...table }] of Object.entries(config.lookups)) {
+      const reloaded = (rows: number) => log.info({ stage: 'decode', lookup: name, rows }, `lookup ${name} read again`)
+      tables[name] = await openLookup({ name, path: resolve(file), ...table, clock, report, reloaded })
+    }
   } catch (error) {
     closeLookups(tables)
     throw error

@@ -78,7 +78,9 @@ test('readings with the same tags share one frozen object', async () => {
 })
 
 test('the table is loaded again when its file changes, and a bad file keeps the old rows', async () => {
-  const { table, path, clock, errors } = await open('moving.json', '[{"id":"a","room":"hall"}]')
+  const reloads: number[] = []
+  const reloaded = (rows: number) => void reloads.push(rows)
+  const { table, path, clock, errors } = await open('moving.json', '[{"id":"a","room":"hall"}]', { reloaded })
   const peer = bench({ lookup: [{ table: 't', by: 'device', add: ['room'] }] }, { lookups: { t: table } })
   const room = () => peer.read('{"v":1}', { topic: 'telemetry/a' })[0]?.tags.room
   assert.equal(room(), 'hall')
@@ -106,6 +108,7 @@ test('the table is loaded again when its file changes, and a bad file keeps the 
   // The timer has begun to look at the file; who asks meanwhile waits for the same look.
   await table.refresh()
   assert.equal(room(), 'attic')
+  assert.deepEqual(reloads, [1, 1])
   table.close()
 })
 
