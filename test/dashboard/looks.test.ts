@@ -75,6 +75,8 @@ describe('every page', { skip: noBrowser, timeout: 120_000 }, () => {
         assert.deepEqual(seen, [], at)
         const wide = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
         assert.ok(Number(wide) <= 0, `${at}: ${wide} px`)
+        const { x, width: long } = (await page.locator('nav [aria-current]').boundingBox()) ?? { x: -1, width: 0 }
+        assert.ok(x >= 0 && x + long <= width, `${at}: its link begins at ${x} px`)
       }
       assert.deepEqual(troubles, [])
       await context.close()
