@@ -18,6 +18,7 @@ import type { Admission } from './admission.ts'
 import type { Arrival, Wire } from './connection.ts'
 import type { Counters } from './counters.ts'
 import type { BrokerLimits, BrokerOptions, TlsOptions } from './options.ts'
+import type { RareLog } from './rare-log.ts'
 import { SocketWire, WebSocketWire } from './wires.ts'
 
 /** Names of the ports in the ready line; a second address of a kind is `mqtt_2` and so on. */
@@ -36,6 +37,7 @@ export interface Door {
   readonly limits: BrokerLimits
   readonly admission: Admission
   readonly counters: Counters
+  readonly rareLog: RareLog
   options(): BrokerOptions
   receive(wire: Wire, arrival: Arrival): Reception
 }
@@ -112,7 +114,7 @@ export class Listeners {
   #secure(loopback: boolean, tls: NodeTls): Server {
     const server = createTlsServer({ ...tls, handshakeTimeout: HANDSHAKE_TIMEOUT, noDelay: true, keepAlive: true })
     server.on('connection', (socket: Socket) => this.#admit(socket))
-    server.on('tlsClientError', () => this.#door.counters.refuse('tls'))
+    server.on('tlsClientError', (error, socket) => this.#noHandshake(error, socket))
     server.on('secureConnection', (socket: TLSSocket) => {
       socket.on('error', ignore)
       if (this.#isCertificateBad(socket)) socket.destroy()
@@ -129,7 +131,7 @@ export class Listeners {
       handleProtocols: (offered) => (offered.has('mqtt') ? 'mqtt' : offered.has('mqttv3.1') ? 'mqttv3.1' : false),
     })
     server.on('connection', (socket: Socket) => this.#admit(socket))
-    server.on('tlsClientError', () => this.#door.counters.refuse('tls'))
+    server.on('tlsClientError', (error, socket) => this.#noHandshake(error, socket))
     server.on('request', (_request, response) => {
       response.writeHead(426, { Upgrade: 'websocket', Connection: 'close' }).end()
     })
@@ -192,14 +194,31 @@ export class Listeners {
     if (wanted === 'none') return false
     const shown = Object.keys(socket.getPeerCertificate() ?? {}).length > 0
     const bad = shown ? !socket.authorized || commonName(socket) === undefined : wanted === 'required'
-    if (bad) this.#door.counters.refuse('client_certificate')
+    if (bad) this.#refuse(socket, 'client_certificate', certificateTrouble(socket, shown))
     return bad
+  }
+
+  /** Who only looks whether the port is open says nothing and is not spoken of. */
+  #noHandshake(error: NodeJS.ErrnoException & { reason?: string }, socket: TLSSocket): void {
+    if (error.code === 'ECONNRESET') this.#door.counters.refuse('tls')
+    else this.#refuse(socket, 'tls', error.reason ?? reasonOf(error))
+  }
+
+  #refuse(socket: TLSSocket, reason: string, error: string): void {
+    const address = plainAddress(socket.remoteAddress)
+    this.#door.counters.refuse(reason)
+    this.#door.rareLog.warn(`${reason} ${address}`, { reason, address, error }, 'mqtt client refused')
   }
 }
 
 /** Unless said otherwise: on loopback, while there are no credentials to ask for. */
 function isAnonymousAllowed(options: BrokerOptions, loopback: boolean): boolean {
   return options.anonymous ?? (loopback && options.passwordFile === undefined)
+}
+
+function certificateTrouble(socket: TLSSocket, shown: boolean): string {
+  if (!shown) return 'it shows no certificate'
+  return socket.authorized ? 'its certificate has no common name' : String(socket.authorizationError)
 }
 
 function ignore(): void {}

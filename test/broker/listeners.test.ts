@@ -122,7 +122,7 @@ test('mosquitto publishes and subscribes over TCP at every QoS', noMosquitto, as
 test('mosquitto publishes over TLS, and does without a good certificate not', noMosquitto, async (t) => {
   const { file, cert, key, ca } = makeCertificates()
   const tls = { cert, key, ca, clientCertificates: 'required' as const }
-  const { ports, intake, broker } = await startBroker(t, { listen: [], listenTls: ['127.0.0.1:0'], tls })
+  const { ports, intake, broker, log } = await startBroker(t, { listen: [], listenTls: ['127.0.0.1:0'], tls })
   const publish = (...more: string[]) =>
     run('mosquitto_pub', '-p', `${ports.mqtts}`, '--cafile', ca, '-t', 'telemetry/d', '-m', 'x', '-q', '1', ...more)
   const good = await publish('--cert', file('client.pem'), '--key', file('client.key'))
@@ -132,11 +132,14 @@ test('mosquitto publishes over TLS, and does without a good certificate not', no
   assert.notEqual((await publish('--cert', file('other.pem'), '--key', file('other.key'))).code, 0)
   assert.equal(intake.taken.length, 1)
   await until(() => broker.status().connections === 0)
+  const { text, fields } = log.lines.find(({ level }) => level === 'warn') ?? {}
+  assert.deepEqual([text, fields?.reason, fields?.address], ['mqtt client refused', 'tls', '127.0.0.1'])
+  assert.equal(fields?.error, 'peer did not return a certificate')
 })
 
 test('with a certificate the user is its common name', noMosquitto, async (t) => {
   const { file, cert, key, ca } = makeCertificates()
-  const { ports, broker } = await startBroker(t, {
+  const { ports, broker, log } = await startBroker(t, {
     listen: [],
     listenTls: ['127.0.0.1:0'],
     anonymous: false,
@@ -155,6 +158,8 @@ test('with a certificate the user is its common name', noMosquitto, async (t) =>
   assert.match(anonymous.stderr, /not authori[sz]ed/i)
   await subscribe('command/sensor-7/x', '--cert', file('other.pem'), '--key', file('other.key'))
   assert.equal(broker.status().refused.client_certificate, 1)
+  const { fields } = log.lines.find((line) => line.fields.reason === 'client_certificate') ?? {}
+  assert.equal(fields?.error, 'DEPTH_ZERO_SELF_SIGNED_CERT')
 })
 
 for (const secure of [false, true])
