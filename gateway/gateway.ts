@@ -24,6 +24,7 @@ import { closeLookups } from './decode/lookups.ts'
 import type { Api } from './http/api.ts'
 import { type HttpServer, startHttp } from './http/server.ts'
 import type { SourceState } from './ingest/intake.ts'
+import { readSentBefore } from './ingest/sent-before.ts'
 import { createSources, portsKnown, type Sources } from './ingest/sources.ts'
 import { createCheckpointing } from './journal/checkpointing.ts'
 import type { Files } from './log/files.ts'
@@ -89,7 +90,8 @@ async function build(parts: GatewayParts, storage: Storage, undo: Undo): Promise
   outlet.follow(() => pipeline.entry)
 
   const time = createTimeSync(clock, () => clockIsRight(clock), pipeline.held.last)
-  const arriving: EntranceParts = { storage, running, stages, recovered, time, clock, log }
+  const sentBefore = await readSentBefore(storage.journal, clock)
+  const arriving: EntranceParts = { storage, running, stages, recovered, sentBefore, time, clock, log }
   const entrance = openEntrance(arriving)
   const mqttSource = entrance.open('mqtt', config.mqtt.durability)
   const httpSource = entrance.open('http', config.http.durability)

@@ -4,6 +4,7 @@ import { BusyError } from '../errors.ts'
 import { flowOf, sameFlow } from '../flow.ts'
 import { createEmit, Settler } from '../ingest/emit.ts'
 import { Intake, type SourceState } from '../ingest/intake.ts'
+import type { SentBefore } from '../ingest/sent-before.ts'
 import { createTableJournal } from '../ingest/table-journal.ts'
 import type { Durability } from '../journal/journal.ts'
 import type { Recovered } from '../journal/recovery.ts'
@@ -22,6 +23,7 @@ export interface EntranceParts {
   readonly running: Running
   readonly stages: Stages
   readonly recovered: Recovered
+  readonly sentBefore: SentBefore
   readonly time: TimeSync
   readonly clock: Clock
   readonly log: Log
@@ -55,7 +57,16 @@ export interface Entrance {
 /** How long a start or a reload waits for the disk to take its look-up tables, ms. */
 const TABLES_WITHIN = 2000
 
-export function openEntrance({ storage, running, stages, recovered, time, clock, log }: EntranceParts): Entrance {
+export function openEntrance({
+  storage,
+  running,
+  stages,
+  recovered,
+  sentBefore,
+  time,
+  clock,
+  log,
+}: EntranceParts): Entrance {
   const { journal, outbox } = storage
   const { pipeline } = recovered
   const { rules } = stages
@@ -72,7 +83,7 @@ export function openEntrance({ storage, running, stages, recovered, time, clock,
     return source
   }
   const tables = createTableJournal(stages.lookups, pipeline, intake)
-  const emitOf = (source: SourceState) => createEmit(intake, source, clock, settler)
+  const emitOf = (source: SourceState) => createEmit(intake, source, clock, settler, sentBefore)
   const ruleFact = (fact: RuleFact) => intake.control({ type: 'fact', stage: RULES, fact })
   return {
     intake,

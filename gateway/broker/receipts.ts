@@ -4,6 +4,7 @@
  * crash both are known or neither is.
  */
 import { createHash } from 'node:crypto'
+import { isOwn } from '../ingest/sent-before.ts'
 import type { Watcher } from '../watcher.ts'
 import type { Sender } from './options.ts'
 
@@ -31,6 +32,7 @@ export class Receipts implements Watcher {
   }
 
   marked(mark: Buffer): void {
+    if (isOwn(mark)) return
     const key = mark.toString('utf8', 2)
     const ids = this.#ids.get(key)
     if (ids) ids.add(mark.readUInt16BE(0))

@@ -5,21 +5,44 @@ import type { Durability, Journal } from '../journal/journal.ts'
 import type { Message } from '../message.ts'
 import type { Emit, Settled } from '../plugin.ts'
 import { type Intake, NO_ROOM, type SourceState } from './intake.ts'
+import { createMarks, type SentBefore } from './sent-before.ts'
 
 /**
  * What a plugin's source is given.
  *
  * @param settle calls back when the journal covers an entry, in order
  */
-export function createEmit(intake: Intake, source: SourceState, clock: Clock, settle: Settler): Emit {
+export function createEmit(
+  intake: Intake,
+  source: SourceState,
+  clock: Clock,
+  settle: Settler,
+  sentBefore: SentBefore,
+): Emit {
+  const markOf = createMarks()
   const offer = (message: Message, settled: Settled | null): boolean => {
     const { topic, payload } = message
     if (typeof topic !== 'string' || !(payload instanceof Uint8Array))
       throw new TypeError('a message needs a topic, which is text, and a payload, which is bytes')
+    const mark = message.mark && markOf(message.mark)
+    if (mark && sentBefore.has(source.index, mark)) {
+      settled?.(null)
+      return true
+    }
     const origin = intake.origin(topic)
     const bytes = bufferOf(payload)
     const received = message.received ?? clock.now()
-    const entry = intake.take(source, origin, bytes, 0, bytes.length, message.contentType, Math.floor(received), true)
+    const entry = intake.take(
+      source,
+      origin,
+      bytes,
+      0,
+      bytes.length,
+      message.contentType,
+      Math.floor(received),
+      true,
+      mark,
+    )
     if (entry === NO_ROOM) return false
     if (settled) settle.add(entry, source.durability, settled)
     return true

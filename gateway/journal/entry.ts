@@ -31,7 +31,7 @@ export const DEAD = 1
 export const TYPED = 2
 /** Received before the clock was known to be right. */
 export const UNSYNCED = 4
-/** Its sender's mark stands before the payload, behind the type: a message sent again is known by it. */
+/** Its sender's mark stands before the payload, behind the type: a message sent again is known by it (`receipts.ts`, `sent-before.ts`). */
 export const MARKED = 8
 /** The topic begins as that of the frame's first entry. */
 export const SHARING = 16

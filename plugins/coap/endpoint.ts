@@ -136,7 +136,7 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
       response(message, from, mark)
       return
     }
-    const request = new TheirRequest(replying, from, message, remembrance.add(from, message.id, mark))
+    const request = new TheirRequest(replying, from, message, remembrance.add(from, message.id, mark), mark)
     options.onRequest(request)
     if (request.open) unanswered.push(request)
   }

@@ -17,6 +17,8 @@ export interface Exchange {
   readonly peer: Peer
   readonly confirmable: boolean
   readonly tokenLength: number
+  /** Of the whole datagram: a retransmission has the same. */
+  readonly fingerprint: number
   /** Not after `letGo`. */
   readonly message: CoapMessage
   /**
@@ -60,17 +62,19 @@ export class TheirRequest implements Exchange {
   readonly #memory: number
   readonly #size: number
   readonly #code: number
+  readonly fingerprint: number
   /** Header and token of the reply that goes with the request; its code is filled in then. */
   readonly #head: Buffer
   #message: CoapMessage | undefined
   #state: 'open' | 'acknowledged' | 'answered' = 'open'
 
   /** @param memory its number in the remembrance */
-  constructor(parts: Replying, from: Correspondent, message: CoapMessage, memory: number) {
+  constructor(parts: Replying, from: Correspondent, message: CoapMessage, memory: number, fingerprint: number) {
     const { data, optionsStart, code } = message
     this.#parts = parts
     this.#from = from
     this.#memory = memory
+    this.fingerprint = fingerprint
     this.#size = data.length
     this.#code = code
     this.#message = message

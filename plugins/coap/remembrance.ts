@@ -33,6 +33,13 @@ export function fingerprint(data: Uint8Array): number {
   return hash
 }
 
+/** The same over a text, a character as two bytes would be. */
+export function textFingerprint(text: string): number {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  return hash
+}
+
 /** A byte for the length, then the reply. */
 const REPLY = 24
 const FIRST_CAPACITY = 1024

@@ -25,6 +25,9 @@ export interface Request {
   readonly peer: Peer
   readonly confirmable: boolean
   readonly code: number
+  /** Of its message, and of the whole datagram: a retransmission has the same. */
+  readonly messageId: number
+  readonly fingerprint: number
   readonly path: readonly string[]
   readonly query: readonly string[]
   readonly contentFormat: number | undefined
@@ -147,6 +150,8 @@ export class ReceivedRequest implements Request {
   readonly peer: Peer
   readonly confirmable: boolean
   readonly code: number
+  readonly messageId: number
+  readonly fingerprint: number
   readonly path: readonly string[]
   readonly query: readonly string[]
   readonly contentFormat: number | undefined
@@ -157,7 +162,7 @@ export class ReceivedRequest implements Request {
 
   /** @param path of the resource that `params` are the named parts of. @param payload all of it */
   constructor(
-    { peer, confirmable, message }: Exchange,
+    { peer, confirmable, message, fingerprint }: Exchange,
     demands: Demands,
     path: readonly string[],
     params: Readonly<Record<string, string>>,
@@ -166,6 +171,8 @@ export class ReceivedRequest implements Request {
     this.peer = peer
     this.confirmable = confirmable
     this.code = message.code
+    this.messageId = message.id
+    this.fingerprint = fingerprint
     this.path = path
     this.query = demands.query ? texts(message.options, URI_QUERY) : NO_QUERY
     this.contentFormat = demands.contentFormat

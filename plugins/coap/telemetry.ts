@@ -10,6 +10,7 @@ import type { Clock, Emit } from '../../gateway/plugin.ts'
 import { BAD_REQUEST, CHANGED, FORBIDDEN, SERVICE_UNAVAILABLE, UNSUPPORTED_CONTENT_FORMAT } from './codes.ts'
 import { isTelemetryFormat, mediaType } from './content-format.ts'
 import { createDelayQueue } from './delay-queue.ts'
+import { textFingerprint } from './remembrance.ts'
 import type { Request } from './request.ts'
 import type { Resource, Respond, Response } from './resource.ts'
 import type { Rights } from './rights.ts'
@@ -21,7 +22,14 @@ const LATER: Response = { code: SERVICE_UNAVAILABLE, maxAge: 2 }
 
 /** Hands a message on; exactly one of the outcomes is called, perhaps at once. */
 export interface Intake {
-  take(topic: string, payload: Buffer, contentFormat: number | undefined, settled: (durable: boolean) => void): void
+  /** @param mark of the request that it came in, see `markOf` */
+  take(
+    topic: string,
+    payload: Buffer,
+    contentFormat: number | undefined,
+    settled: (durable: boolean) => void,
+    mark?: Buffer,
+  ): void
   /** Messages not yet durable. */
   readonly pending: number
   close(): void
@@ -59,12 +67,12 @@ export function createIntake(
     (ticket) => ticket.settled === undefined,
   )
   return {
-    take(topic, payload, contentFormat, settled) {
+    take(topic, payload, contentFormat, settled, mark) {
       const to = emit()
       const ticket: Ticket = { settled }
       pending++
       const contentType = mediaType(contentFormat)
-      const message: Message = contentType === undefined ? { topic, payload } : { topic, payload, contentType }
+      const message: Message = { topic, payload, contentType, mark }
       if (!to?.offer(message, (error) => settle(ticket, error === null))) {
         count('refused_busy')
         settle(ticket, false)
@@ -95,12 +103,30 @@ export function telemetryResources(intake: Intake, rights: Rights): Resource[] {
     if (topic === null) respond(diagnostic(BAD_REQUEST, 'a device or stream has no slash, plus or hash in its name'))
     else if (!rights.mayPublish(request.peer, request.params.device as string)) respond({ code: FORBIDDEN })
     else if (!isTelemetryFormat(request.contentFormat)) respond({ code: UNSUPPORTED_CONTENT_FORMAT })
-    else intake.take(topic, request.payload, request.contentFormat, (durable) => respond(durable ? DURABLE : LATER))
+    else {
+      const settled = (durable: boolean) => respond(durable ? DURABLE : LATER)
+      intake.take(topic, request.payload, request.contentFormat, settled, markOf(request))
+    }
   }
   return [
     { path: 'telemetry/{device}', post, brief: true },
     { path: 'telemetry/{device}/{stream}', post, brief: true },
   ]
+}
+
+const MARK = Buffer.alloc(10)
+
+/**
+ * What a retransmission of a confirmable request is known by, also after a restart of the gateway: message id, fingerprint
+ * of the datagram and of where it comes from. Over DTLS there is none: a session ends with the process, and its message
+ * ids with it. The same buffer each time.
+ */
+export function markOf({ confirmable, peer, messageId, fingerprint }: Request): Buffer | undefined {
+  if (!confirmable || peer.secure) return undefined
+  MARK.writeUInt16BE(messageId, 0)
+  MARK.writeInt32BE(fingerprint, 2)
+  MARK.writeInt32BE(textFingerprint(peer.key), 6)
+  return MARK
 }
 
 export function topicOf(device: string, stream: string | undefined): string {

@@ -13,7 +13,7 @@ import type { Request } from '../coap/request.ts'
 import type { Resource, Respond } from '../coap/resource.ts'
 import { diagnostic } from '../coap/server.ts'
 import type { Running } from '../coap/service.ts'
-import { topicOf } from '../coap/telemetry.ts'
+import { markOf, topicOf } from '../coap/telemetry.ts'
 import type { Catalog } from './catalog.ts'
 import { decodeContent } from './content.ts'
 import { measurementOf } from './measurement.ts'
@@ -43,9 +43,9 @@ export function sendResource({ catalog, registrations, running, count }: SendOpt
       if (entries.length === 0) throw new DecodeError('empty', 'no record has a value')
       const message = measurementOf(endpoint, entries, several, catalog)
       count('sends')
-      coap.intake.take(topicOf(endpoint, undefined), message.payload, message.contentFormat, (durable) =>
-        respond(durable ? { code: CHANGED } : { code: SERVICE_UNAVAILABLE, maxAge: 2 }),
-      )
+      const settled = (durable: boolean) =>
+        respond(durable ? { code: CHANGED } : { code: SERVICE_UNAVAILABLE, maxAge: 2 })
+      coap.intake.take(topicOf(endpoint, undefined), message.payload, message.contentFormat, settled, markOf(request))
       registrations.heard(registration)
     }
   }
