@@ -69,7 +69,7 @@ export class Pipeline {
   readonly parts: PipelineParts
   readonly tables = new Tables()
   readonly sources = new SourceTable()
-  windows: WindowStage
+  readonly windows: WindowStage
   decoder: Decoder
   flow: Flow
   /** False while the journal is replayed. */
@@ -307,13 +307,11 @@ export class Pipeline {
 
   /** Windows that stay keep their state; those that left are closed early. */
   #changeFlow(flow: Flow): void {
-    const state = this.windows.snapshot()
     this.flow = flow
     this.decoder = this.#createDecoder(flow)
     this.#routes.clear()
     for (const device of this.parts.devices.all()) device.slots.fill(undefined)
-    this.windows = createWindowStage(flow.windows, this)
-    for (const { definition, reason, results, ledger } of this.windows.restore(state)) {
+    for (const { definition, reason, results, ledger } of this.windows.redefine(flow.windows)) {
       this.#keepLedgers(ledger)
       this.parts.displaced?.(definition.name, reason, results)
     }

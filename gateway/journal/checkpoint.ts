@@ -11,8 +11,9 @@
  * can't be read is renamed to `.corrupt` and never looked at again.
  */
 import { basename, join } from 'node:path'
+import { finished } from 'node:stream/promises'
 import { promisify } from 'node:util'
-import { deflate, inflate } from 'node:zlib'
+import { createDeflate, inflate } from 'node:zlib'
 import { DamageError, newerData, reasonOf, StartError } from '../errors.ts'
 import { crc32 } from '../log/crc32.ts'
 import { codeOf, type Files, readSmall, replaceSmall } from '../log/files.ts'
@@ -37,19 +38,33 @@ export interface Checkpoint {
   readonly windows: Uint8Array
 }
 
-export async function encodeCheckpoint(checkpoint: Checkpoint): Promise<Buffer> {
+/** Compressed piece by piece; other work gets its turn in between. @param windows a piece is valid until the next one is asked for */
+export async function encodeCheckpoint(
+  checkpoint: Omit<Checkpoint, 'windows'> & { readonly windows: Iterable<Uint8Array> },
+): Promise<Buffer> {
   const facts = Buffer.from(JSON.stringify({ entry: checkpoint.entry, facts: checkpoint.facts }))
   const length = Buffer.alloc(4)
   length.writeUInt32BE(facts.length)
-  const body = await promisify<Uint8Array, { level: number }, Buffer>(deflate)(
-    Buffer.concat([length, facts, checkpoint.windows]),
-    { level: LEVEL },
-  )
   const head = Buffer.alloc(HEAD)
   MAGIC.copy(head)
   head[8] = VERSION
-  head.writeUInt32BE(crc32(body, crc32(head.subarray(0, CRC_AT), 0)), CRC_AT)
-  return Buffer.concat([head, body])
+  let crc = crc32(head.subarray(0, CRC_AT), 0)
+  const parts: Buffer[] = [head]
+  const stream = createDeflate({ level: LEVEL })
+  stream.on('data', (part: Buffer) => {
+    crc = crc32(part, crc)
+    parts.push(part)
+  })
+  const write = (bytes: Uint8Array) =>
+    new Promise<void>((resolve, reject) => stream.write(bytes, (error) => (error ? reject(error) : resolve())))
+  const feed = async () => {
+    await write(Buffer.concat([length, facts]))
+    for (const piece of checkpoint.windows) await write(piece)
+    stream.end()
+  }
+  await Promise.all([feed(), finished(stream)])
+  head.writeUInt32BE(crc, CRC_AT)
+  return Buffer.concat(parts)
 }
 
 /**

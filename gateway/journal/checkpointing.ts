@@ -67,14 +67,12 @@ export function createCheckpointing(parts: CheckpointingParts): Checkpointing {
     // Everything that changes later must be taken before the first await.
     const windows = pipeline.windows.snapshot()
     parts.history?.cut(entry)
-    const encoded = encodeCheckpoint({ entry, facts, windows })
-    await journal.flush()
+    const [bytes] = await Promise.all([encodeCheckpoint({ entry, facts, windows }), journal.flush()])
     await outbox.commit(entry, true)
     await parts.history?.flush(journal.durable)
     // A log that was closed meanwhile lets its waiters go, and a gap that still grows is not told yet.
     if (journal.durable < entry || outbox.coveredByAll < entry)
       throw new BusyError('SLUICE_CHECKPOINT_EARLY', 'the disk does not hold yet what a checkpoint would count')
-    const bytes = await encoded
     await store.save(bytes, entry)
     writtenAtLast = journal.log.bytesWritten
     last = { entry, bytes: bytes.length, at: clock.now() }

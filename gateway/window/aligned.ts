@@ -29,7 +29,7 @@ export interface FormParts {
   readonly geometry: Geometry
   readonly moment: Moment
   /** How long closed windows can be corrected, ms; negative when they cannot. */
-  readonly retain: number
+  retain: number
   /** A pane was closed: all its readings are windowed. */
   readonly closed: (pane: number) => void
 }

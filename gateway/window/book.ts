@@ -4,7 +4,7 @@
  */
 import type { Reading } from '../reading.ts'
 import type { WindowRecord } from '../record.ts'
-import { AlignedForm } from './aligned.ts'
+import { AlignedForm, type FormParts } from './aligned.ts'
 import { Corrections, type CorrectionsState } from './corrections.ts'
 import { closesByDevice, type Geometry, geometryOf, type WindowDefinition } from './definition.ts'
 import { type EmitWindow, type Form, LATE, OPENED } from './form.ts'
@@ -35,6 +35,17 @@ import { planStatistics } from './statistics.ts'
 /** The last moment that has a date, ms since the epoch (ECMA-262, time values). */
 const LAST_DATE = 8.64e15
 
+interface State {
+  readonly ledger: WindowLedgerState
+  readonly evictedKeys: number
+}
+
+/** Until version 3 of the snapshot it had these too. */
+interface FirstState {
+  readonly corrections: CorrectionsState
+  readonly latest: LatestState
+}
+
 /** Takes results. Called synchronously, in an order that depends on nothing but the readings and ticks. */
 export interface WindowOutput {
   result(record: WindowRecord, definition: WindowDefinition): void
@@ -43,26 +54,28 @@ export interface WindowOutput {
 }
 
 export class WindowBook {
-  readonly definition: WindowDefinition
+  definition: WindowDefinition
   readonly geometry: Geometry
   readonly keys: Keys
   readonly panes: Panes
   readonly form: Form
-  readonly latest: Latest
+  latest: Latest
   readonly parts: KeyParts
   readonly #lists: PaneLists
   readonly #corrections = new Corrections()
   readonly #ledger = new WindowLedger()
   readonly #condition: Condition | undefined
-  readonly #type: KeyPart | undefined
+  #type: KeyPart | undefined
   readonly #output: WindowOutput
   readonly #sources: WindowSources
-  readonly #retain: number
+  readonly #formParts: FormParts
   readonly #moment: Moment
   readonly #emitResult: EmitWindow
   readonly #emitCorrection: EmitWindow
   readonly #dates = new Map<number, string>()
   evictedKeys = 0
+  /** Emitted so far; not part of the state. */
+  results = 0
 
   constructor(definition: WindowDefinition, output: WindowOutput, sources: WindowSources, moment: Moment) {
     this.definition = definition
@@ -78,19 +91,27 @@ export class WindowBook {
     this.parts = new KeyParts(definition.by)
     this.#lists = new PaneLists(this.keys, this.panes)
     this.#condition = definition.where ? new Condition(definition.where) : undefined
-    this.#type = definition.attachType === undefined ? undefined : new KeyPart(definition.attachType)
+    this.#type = typeOf(definition)
     this.#output = output
     this.#moment = moment
     this.#sources = sources
-    this.#retain = definition.late === 'correct' && definition.time === 'event' ? definition.retain : -1
     this.#emitResult = (row, start, end, pane) => this.#emit(row, start, end, pane, undefined)
     this.#emitCorrection = (row, start, end, pane) =>
       this.#emit(row, start, end, pane, this.#corrections.revise(row, start))
     const closed = this.#closer()
     const { keys, panes, geometry } = this
     const parts = { keys, panes, geometry, closed, moment, lists: this.#lists, corrections: this.#corrections }
-    const form = { ...parts, retain: this.#retain }
-    this.form = geometry.session ? new SessionForm(form) : new AlignedForm(form)
+    this.#formParts = { ...parts, retain: retainOf(definition) }
+    this.form = geometry.session ? new SessionForm(this.#formParts) : new AlignedForm(this.#formParts)
+  }
+
+  /** Another definition with the same signature; what is kept stays. */
+  redefine(definition: WindowDefinition): void {
+    if (definition.attach !== this.definition.attach) this.latest = new Latest(definition.attach)
+    this.definition = definition
+    this.panes.textLimit = definition.textValues
+    this.#type = typeOf(definition)
+    this.#formParts.retain = retainOf(definition)
   }
 
   /** Counts the reading as offered; true when it matches and has all parts of the key, then in `parts`. */
@@ -141,7 +162,8 @@ export class WindowBook {
   /** Lets go of closed panes that can no longer be corrected. Their corrections, if any wait, are sent first. */
   expire(row: number, clock: number): void {
     const { keys, panes, form } = this
-    const horizon = this.#retain < 0 ? clock : clock - this.#retain
+    const { retain } = this.#formParts
+    const horizon = retain < 0 ? clock : clock - retain
     for (let pane = keys.get(row, HEAD); pane !== NONE; ) {
       const next = panes.get(pane, NEXT_PANE)
       if (panes.get(pane, CLOSED) === 0) {
@@ -211,12 +233,9 @@ export class WindowBook {
   save(writer: SnapshotWriter): void {
     this.keys.save(writer)
     this.panes.save(writer)
-    writer.json({
-      ledger: this.#ledger.state(),
-      corrections: this.#corrections.state(),
-      latest: this.latest.state(),
-      evictedKeys: this.evictedKeys,
-    })
+    writer.json({ ledger: this.#ledger.state(), evictedKeys: this.evictedKeys })
+    this.#corrections.save(writer)
+    this.latest.save(writer)
   }
 
   load(reader: SnapshotReader): void {
@@ -227,16 +246,11 @@ export class WindowBook {
         this.panes.recount(pane)
       }
     }
-    const state = reader.json() as {
-      ledger: WindowLedgerState
-      corrections: CorrectionsState
-      latest: LatestState
-      evictedKeys: number
-    }
+    const state = reader.json() as State & Partial<FirstState>
     this.#ledger.restore(state.ledger)
-    this.#corrections.restore(state.corrections)
-    this.latest.restore(state.latest)
     this.evictedKeys = state.evictedKeys
+    this.#corrections.restore(state.corrections ?? Corrections.read(reader))
+    this.latest.restore(state.latest ?? Latest.read(reader))
   }
 
   #late(row: number, reading: Reading, source: WindowSource): void {
@@ -288,6 +302,7 @@ export class WindowBook {
     }
     const record: WindowRecord =
       revision === undefined ? { kind: 'window', ...what } : { kind: 'correction', rev: revision, ...what }
+    this.results++
     this.latest.keep(row, record)
     this.#output.result(record, this.definition)
   }
@@ -302,6 +317,15 @@ export class WindowBook {
     }
     return date
   }
+}
+
+/** How long closed windows can be corrected, ms; negative when they cannot. */
+function retainOf({ late, time, retain }: WindowDefinition): number {
+  return late === 'correct' && time === 'event' ? retain : -1
+}
+
+function typeOf({ attachType }: WindowDefinition): KeyPart | undefined {
+  return attachType === undefined ? undefined : new KeyPart(attachType)
 }
 
 function wantedFields({ fields, exclude }: WindowDefinition): (name: string) => boolean {

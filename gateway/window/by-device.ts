@@ -10,11 +10,12 @@ import type { Device, Reading } from '../reading.ts'
 import type { WindowRecord } from '../record.ts'
 import type { WindowBook } from './book.ts'
 import type { Closing } from './closing.ts'
+import type { WindowDefinition } from './definition.ts'
 import { DEVICE, LAST_ENTRY, NEXT_CLOSE, NEXT_KEY } from './keys.ts'
 import { CLOCK as MOMENT_CLOCK, TIME as MOMENT_TIME, type Moment } from './moment.ts'
 import { NONE } from './slab.ts'
 import { hashOf, isIn, type Slice } from './slices.ts'
-import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
+import { FLAT, type SnapshotReader, type SnapshotWriter } from './snapshot.ts'
 import type { WindowSource } from './sources.ts'
 import { Table } from './table.ts'
 
@@ -36,7 +37,7 @@ const NOBODY: number[] = []
 
 export class DeviceClosing implements Closing {
   readonly book: WindowBook
-  readonly #slot: number
+  #slot: number
   readonly #moment: Moment
   readonly #devices = new Table(COLUMNS)
   #ids: (string | undefined)[] = []
@@ -136,16 +137,22 @@ export class DeviceClosing implements Closing {
     return this.book.bytes() + this.#devices.cells.byteLength + this.#devices.used * 64
   }
 
+  redefine(definition: WindowDefinition, slot: number): void {
+    this.book.redefine(definition)
+    this.#slot = slot
+  }
+
   save(writer: SnapshotWriter): void {
     this.book.save(writer)
     this.#devices.save(writer)
-    writer.json(this.#ids.map((id) => id ?? null))
+    writer.list(this.#ids.map((id) => id ?? null))
   }
 
   load(reader: SnapshotReader): void {
     this.book.load(reader)
     this.#devices.load(reader)
-    this.#ids = (reader.json() as (string | null)[]).map((id) => id ?? undefined)
+    const ids = reader.version < FLAT ? (reader.json() as (string | null)[]) : reader.list<string | null>()
+    this.#ids = ids.map((id) => id ?? undefined)
     this.#ids.forEach((id, device) => {
       this.#hashes[device] = hashOf(id ?? '')
       if (id !== undefined) this.#byId.set(id, device)

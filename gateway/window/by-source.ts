@@ -9,6 +9,7 @@ import type { Reading } from '../reading.ts'
 import type { WindowRecord } from '../record.ts'
 import type { WindowBook } from './book.ts'
 import type { Closing } from './closing.ts'
+import type { WindowDefinition } from './definition.ts'
 import { type KeySlice, KeySlices } from './key-slices.ts'
 import { HASH, LAST_ENTRY, NEXT_CLOSE } from './keys.ts'
 import { CLOCK, type Moment, NOW, TIME } from './moment.ts'
@@ -31,7 +32,7 @@ interface FirstState {
 
 export class SourceClosing implements Closing {
   readonly book: WindowBook
-  readonly #slot: number
+  #slot: number
   readonly #moment: Moment
   readonly #sources: WindowSources
   readonly #processing: boolean
@@ -120,6 +121,11 @@ export class SourceClosing implements Closing {
 
   bytes(): number {
     return this.book.bytes() + this.book.keys.count * 6
+  }
+
+  redefine(definition: WindowDefinition, slot: number): void {
+    this.book.redefine(definition)
+    this.#slot = slot
   }
 
   save(writer: SnapshotWriter): void {

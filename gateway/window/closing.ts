@@ -1,6 +1,7 @@
 import type { Reading } from '../reading.ts'
 import type { WindowRecord } from '../record.ts'
 import type { WindowBook } from './book.ts'
+import type { WindowDefinition } from './definition.ts'
 import type { ClosingTime, Slice } from './slices.ts'
 import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 import type { WindowSource } from './sources.ts'
@@ -30,6 +31,8 @@ export interface Closing {
   /** How far the closing clock is behind `now`, ms; the furthest device's when each has its own. Undefined when nothing is open. */
   lag(now: number): number | undefined
   bytes(): number
+  /** Another definition with the same signature. @param slot place in `Device.slots` that is its */
+  redefine(definition: WindowDefinition, slot: number): void
   save(writer: SnapshotWriter): void
   load(reader: SnapshotReader): void
 }

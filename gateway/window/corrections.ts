@@ -1,3 +1,5 @@
+import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
+
 /** Revision of a result that was never corrected. A window that closed without a result counts as one. */
 const FIRST_REVISION = 1
 
@@ -61,11 +63,13 @@ export class Corrections {
     this.#revisions.delete(row)
   }
 
-  state(): CorrectionsState {
-    return {
-      waiting: [...this.#waiting].map(([row, starts]) => [row, [...starts]]),
-      revisions: [...this.#revisions].map(([row, revisions]) => [row, [...revisions]]),
-    }
+  save(writer: SnapshotWriter): void {
+    writer.list([...this.#waiting].map(([row, starts]) => [row, [...starts]]))
+    writer.list([...this.#revisions].map(([row, revisions]) => [row, [...revisions]]))
+  }
+
+  static read(reader: SnapshotReader): CorrectionsState {
+    return { waiting: reader.list(), revisions: reader.list() }
   }
 
   restore(state: CorrectionsState): void {

@@ -103,12 +103,13 @@ export class Keys {
 
   save(writer: SnapshotWriter): void {
     this.#table.save(writer)
-    writer.json({ age: this.#age, values: this.values.map((values) => values ?? null) })
+    writer.json({ age: this.#age })
+    writer.list(this.values.map((values) => values ?? null))
   }
 
   load(reader: SnapshotReader): void {
     this.#table.load(reader)
-    const { age, values } = reader.json() as { age: number; values: (string[] | null)[] }
+    const { age, values = reader.list() } = reader.json() as { age: number; values?: (string[] | null)[] }
     this.#age = age
     this.values = values.map((key) => key ?? undefined)
     for (const row of this.live()) this.#byText?.set(textOf(this.values[row] as readonly string[]), row)

@@ -1,4 +1,5 @@
 import type { WindowRecord } from '../record.ts'
+import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 
 /** Results kept for people to look at when nothing else asks for them. */
 const SHOWN = 1000
@@ -60,13 +61,14 @@ export class Latest {
   }
 
   /** Only what ends up in records; what is merely shown comes back with the next results. */
-  state(): LatestState {
-    if (!this.#attach) return { byKey: [], byType: [], types: [] }
-    return {
-      byKey: [...this.#byKey],
-      byType: [...this.#byType],
-      types: Array.from(this.#types, (type) => type ?? null),
-    }
+  save(writer: SnapshotWriter): void {
+    writer.list(this.#attach ? [...this.#byKey] : [])
+    writer.list(this.#attach ? [...this.#byType] : [])
+    writer.list(this.#attach ? Array.from(this.#types, (type) => type ?? null) : [])
+  }
+
+  static read(reader: SnapshotReader): LatestState {
+    return { byKey: reader.list(), byType: reader.list(), types: reader.list() }
   }
 
   restore(state: LatestState): void {

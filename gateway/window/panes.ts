@@ -36,7 +36,8 @@ export class Panes {
   readonly slab = new Slab()
   readonly statistics: StatisticsPlan
   readonly #layouts: Layouts
-  readonly #textLimit: number
+  /** Distinct values counted per text field. */
+  textLimit: number
   readonly #moment: Moment
   readonly #sidecars: boolean
   readonly #extras: Extras
@@ -47,7 +48,7 @@ export class Panes {
     this.#moment = moment
     this.statistics = statistics
     this.#layouts = new Layouts(statistics.stride, wanted)
-    this.#textLimit = textLimit
+    this.textLimit = textLimit
     this.#sidecars = statistics.sketch || statistics.distinct
     this.#extras = new Extras(statistics.sketch, statistics.distinct)
   }
@@ -57,7 +58,7 @@ export class Panes {
   }
 
   set(pane: number, word: number, value: number): void {
-    ;(this.slab.chunks[pane >>> CHUNK_BITS] as Float64Array)[(pane & OFFSET_MASK) + word] = value
+    this.slab.writable(pane)[(pane & OFFSET_MASK) + word] = value
   }
 
   /** An empty pane with room for the reading's fields. @param start event time, ms */
@@ -96,13 +97,13 @@ export class Panes {
    */
   add(pane: number, reading: Reading, source: number): number {
     let at = pane
-    let chunk = this.slab.chunks[at >>> CHUNK_BITS] as Float64Array
+    let chunk = this.slab.writable(at)
     let base = at & OFFSET_MASK
     let layout = this.#layouts.byId[chunk[base + LAYOUT] as number] as Layout
     let plan = this.#planFor(layout, reading)
     if (plan.layout !== layout) {
       at = this.#move(at, plan.layout)
-      chunk = this.slab.chunks[at >>> CHUNK_BITS] as Float64Array
+      chunk = this.slab.writable(at)
       base = at & OFFSET_MASK
       layout = plan.layout
       plan = this.#planFor(layout, reading)
@@ -122,7 +123,7 @@ export class Panes {
     const theirs = this.#layoutOf(from)
     const union = this.#layouts.union(this.#layoutOf(into), theirs)
     const at = union === this.#layoutOf(into) ? into : this.#move(into, union)
-    const a = this.slab.chunks[at >>> CHUNK_BITS] as Float64Array
+    const a = this.slab.writable(at)
     const b = this.slab.chunks[from >>> CHUNK_BITS] as Float64Array
     const { stride } = this.statistics
     this.#mergeSources(at, from)
@@ -141,7 +142,7 @@ export class Panes {
           mergeInto(ours.distinct[target], extra?.distinct[column])
         }
       } else if (ours && extra) {
-        ours.texts[target]?.merge(extra.texts[column] as TextCounts, this.#textLimit)
+        ours.texts[target]?.merge(extra.texts[column] as TextCounts, this.textLimit)
         mergeInto(ours.textDistinct[target], extra.textDistinct[column])
       }
     }
@@ -238,7 +239,7 @@ export class Panes {
     if (larger !== size) {
       at = this.slab.allocate(larger)
       const from = this.slab.chunks[pane >>> CHUNK_BITS] as Float64Array
-      const to = this.slab.chunks[at >>> CHUNK_BITS] as Float64Array
+      const to = this.slab.writable(at)
       for (let i = 0; i < size; i++) to[(at & OFFSET_MASK) + i] = from[(pane & OFFSET_MASK) + i] as number
       this.slab.free(pane, size)
     }
@@ -259,7 +260,7 @@ export class Panes {
       index = this.#extras.create()
       this.set(pane, EXTRA, index)
     }
-    const extra = this.#extras.at(index) as Extra
+    const extra = this.#extras.writable(index)
     const sidecars = Math.max(extra.sketches.length, extra.distinct.length)
     if (extra.texts.length < layout.texts || (this.#sidecars && sidecars < layout.numbers)) {
       this.#extras.fit(extra, layout)
@@ -285,7 +286,7 @@ export class Panes {
       const from = plan.textFrom[i] as number
       const value =
         kinds[from] === TEXT ? (reading.texts[from] as string) : reading.numbers[from] === 1 ? 'true' : 'false'
-      extra.texts[plan.textTo[i] as number]?.add(value, this.#textLimit)
+      extra.texts[plan.textTo[i] as number]?.add(value, this.textLimit)
       extra.textDistinct[plan.textTo[i] as number]?.add(value)
     }
   }

@@ -5,7 +5,7 @@
  * else; so a tick is written to the journal before it acts, and replay gives the same records. `due` decides when a
  * tick is needed and is only asked live.
  *
- *   snapshot   json: version, clock, sources, definitions | per definition: nested state
+ *   snapshot   json: version, clock, sources, definitions | per definition: its state
  */
 import { newerData } from '../errors.ts'
 import type { Reading } from '../reading.ts'
@@ -19,7 +19,7 @@ import { IdleSamples } from './idle-samples.ts'
 import type { WindowLedgerRow } from './ledger.ts'
 import { createMoment, NOW, TIME } from './moment.ts'
 import { type ClosingTime, nextSlice, type Slice, sliced } from './slices.ts'
-import { SnapshotReader, SnapshotWriter } from './snapshot.ts'
+import { type Pieces, SnapshotReader, SnapshotWriter } from './snapshot.ts'
 import { move, type SourceState, stampedTime, WindowSources } from './sources.ts'
 import { SteadyClock, type SteadyClockState } from './steady-clock.ts'
 
@@ -71,7 +71,7 @@ export interface Displaced {
 /** Per window with `attach`: the latest result of the reading's key, and of its type. */
 export type Attached = Record<string, { readonly key?: WindowRecord; readonly type?: WindowRecord }>
 
-const VERSION = 3
+const VERSION = 4
 const COALESCE = 1000
 const NEVER = -1
 
@@ -87,9 +87,9 @@ export class WindowStage {
   readonly #clock = new SteadyClock()
   readonly #moment = createMoment()
   readonly #sources = new WindowSources()
-  readonly #closings: Closing[]
-  readonly #running: Running[]
-  readonly #attaching: Running[]
+  #closings: readonly Closing[] = []
+  #running: readonly Running[] = []
+  #attaching: readonly Running[] = []
   /** What is left of a tick in slices. Live only: after a restart `due` finds the rest anew. */
   #rest: Tick | undefined
   /** Monotonic time at which something was first seen to wait for a flush. Live only. */
@@ -98,13 +98,7 @@ export class WindowStage {
   constructor(definitions: readonly WindowDefinition[], output: WindowOutput, options: WindowStageOptions) {
     this.#output = output
     this.#coalesce = options.coalesce ?? COALESCE
-    this.#running = definitions.map((definition, slot) => ({
-      definition,
-      closing: this.#open(definition, slot),
-      samples: new IdleSamples(definition.idle),
-    }))
-    this.#closings = this.#running.map(({ closing }) => closing)
-    this.#attaching = this.#running.filter(({ definition }) => definition.attach)
+    this.#run(definitions.map((definition, slot) => this.#open(definition, slot)))
   }
 
   /** Counts a reading in all windows. The hot path: in a steady state it allocates nothing. */
@@ -188,8 +182,8 @@ export class WindowStage {
     if (last) this.#waitingSince = undefined
   }
 
-  /** The whole state; `restore` of a new stage continues exactly where this one is. */
-  snapshot(): Uint8Array {
+  /** The whole state as it is now; `restore` of a new stage continues exactly there. */
+  snapshot(): Pieces {
     const writer = new SnapshotWriter()
     writer.json({
       version: VERSION,
@@ -197,8 +191,8 @@ export class WindowStage {
       sources: this.#sources.state(),
       definitions: this.#running.map(({ definition }) => definition),
     })
-    for (const { closing } of this.#running) writer.nested((inner) => closing.save(inner))
-    return writer.bytes()
+    for (const { closing } of this.#running) closing.save(writer)
+    return writer.pieces()
   }
 
   /**
@@ -215,12 +209,36 @@ export class WindowStage {
     this.#sources.restore(head.sources)
     const displaced: Displaced[] = []
     for (const saved of head.definitions) {
-      const state = reader.nested()
+      const state = reader.definition()
       const heir = this.#running.find(({ definition }) => signatureOf(definition) === signatureOf(saved))
       if (heir) heir.closing.load(state)
-      else displaced.push(this.#displace(saved, state))
+      else {
+        const left = this.#open(saved, 0)
+        left.load(state)
+        displaced.push(this.#displace(saved, left))
+      }
     }
     return displaced
+  }
+
+  /**
+   * Other definitions from now on. Those with the same meaning (`signatureOf`) keep their state, the others are displaced
+   * as in `restore`. Whoever keeps places in `Device.slots` must forget them.
+   */
+  redefine(definitions: readonly WindowDefinition[]): readonly Displaced[] {
+    const before = this.#running
+    this.#rest = undefined
+    this.#waitingSince = undefined
+    this.#run(
+      definitions.map((definition, slot) => {
+        const known = before.find((running) => signatureOf(running.definition) === signatureOf(definition))
+        known?.closing.redefine(definition, slot)
+        return known?.closing ?? this.#open(definition, slot)
+      }),
+    )
+    return before
+      .filter(({ closing }) => !this.#closings.includes(closing))
+      .map(({ definition, closing }) => this.#displace(definition, closing))
   }
 
   /** Per window and source where every reading went: `decoded = windowed + open + late + filtered`, at any moment. */
@@ -268,26 +286,27 @@ export class WindowStage {
     return this.#running.map(({ definition }) => definition)
   }
 
-  #open(definition: WindowDefinition, slot: number, output: WindowOutput = this.#output): Closing {
-    const book = new WindowBook(definition, output, this.#sources, this.#moment)
+  #run(closings: readonly Closing[]): void {
+    this.#closings = closings
+    this.#running = closings.map((closing) => {
+      const { definition } = closing.book
+      return { definition, closing, samples: new IdleSamples(definition.idle) }
+    })
+    this.#attaching = this.#running.filter(({ definition }) => definition.attach)
+  }
+
+  #open(definition: WindowDefinition, slot: number): Closing {
+    const book = new WindowBook(definition, this.#output, this.#sources, this.#moment)
     if (closesByDevice(definition)) return new DeviceClosing(book, slot, this.#moment)
     return new SourceClosing(book, slot, this.#sources, this.#moment)
   }
 
-  #displace(definition: WindowDefinition, state: SnapshotReader): Displaced {
-    let results = 0
-    const output: WindowOutput = {
-      result: (record, of) => {
-        results++
-        this.#output.result(record, of)
-      },
-      late: (...loss) => this.#output.late?.(...loss),
-    }
-    const closing = this.#open(definition, 0, output)
-    closing.load(state)
+  #displace(definition: WindowDefinition, closing: Closing): Displaced {
+    const before = closing.book.results
     closing.correct(undefined)
     closing.book.reportLost()
     closing.flush()
+    const results = closing.book.results - before
     const changed = this.#running.some((running) => running.definition.name === definition.name)
     return { definition, reason: changed ? 'changed' : 'removed', results, ledger: closing.book.ledger() }
   }
@@ -325,6 +344,7 @@ interface Head {
 
 function headOf(reader: SnapshotReader): Head {
   const head = reader.json() as Head
+  reader.version = head.version
   if (head.version > VERSION) throw newerData('the snapshot of the windows', head.version, VERSION)
   return head
 }

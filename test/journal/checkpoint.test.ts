@@ -30,7 +30,11 @@ function reopen(directory: string, damaged: string[] = []): Promise<CheckpointSt
 }
 
 async function save(store: CheckpointStore, entry: number): Promise<void> {
-  const bytes = await encodeCheckpoint({ entry, facts: { entry }, windows: Buffer.from(`windows ${entry}`) })
+  const bytes = await encodeCheckpoint({
+    entry,
+    facts: { entry },
+    windows: [Buffer.from('windows '), Buffer.from(`${entry}`)],
+  })
   await store.save(bytes, entry)
 }
 
@@ -65,7 +69,7 @@ test('falls back to the older one when any bit of the newer is flipped', async (
 })
 
 test('a checkpoint of version 1 is read, one of a newer version is refused by name', async () => {
-  const bytes = await encodeCheckpoint({ entry: 10, facts: {}, windows: Buffer.from('w') })
+  const bytes = await encodeCheckpoint({ entry: 10, facts: {}, windows: [Buffer.from('w')] })
   const seal = (version: number, seed: (head: Buffer) => number) => {
     const other = Buffer.from(bytes)
     other[8] = version

@@ -76,6 +76,11 @@ export class Readings {
     return reading
   }
 
+  /** Stages keep nothing with the devices any more. */
+  forget(): void {
+    for (const device of this.#devices.values()) device.slots.length = 0
+  }
+
   device(id: string): Device {
     let device = this.#devices.get(id)
     if (!device) {
@@ -135,8 +140,12 @@ export class Bench {
     this.stage.tick({ now, idle, flush: true })
   }
 
+  snapshot(): Buffer {
+    return Buffer.concat([...this.stage.snapshot()])
+  }
+
   reload(definitions = this.definitions): void {
-    const bytes = this.stage.snapshot()
+    const bytes = this.snapshot()
     this.stage = this.create(definitions)
     this.stage.restore(bytes)
   }

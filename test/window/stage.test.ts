@@ -204,7 +204,7 @@ describe('a snapshot', () => {
     say(bench, 'd', 0)
     const edited = define({ delay: 5000, idle: 1000, maxKeys: 5, late: 'drop' })
     const stage = bench.create([define({ name: 'new' }), edited])
-    assert.deepEqual(stage.restore(bench.stage.snapshot()), [])
+    assert.deepEqual(stage.restore(bench.snapshot()), [])
     bench.stage = stage
     say(bench, 'd', 15_000)
     assert.deepEqual(
@@ -219,7 +219,7 @@ describe('a snapshot', () => {
     for (const device of ['a', 'b']) say(bench, device, 0)
     const changed: WindowDefinition = define({ name: 'changed', kind: { tumbling: 20_000 } })
     const stage = bench.create([changed, kept])
-    const displaced = stage.restore(bench.stage.snapshot())
+    const displaced = stage.restore(bench.snapshot())
     assert.deepEqual(
       displaced.map(({ definition, reason, results, ledger }) => [definition.name, reason, results, ledger[0]?.open]),
       [
@@ -240,7 +240,7 @@ describe('a snapshot', () => {
   it('that is cut short or of a newer version is refused', () => {
     const bench = new Bench(define())
     say(bench, 'd', 0)
-    const bytes = bench.stage.snapshot()
+    const bytes = bench.snapshot()
     for (const length of [0, 3, 20, bytes.length - 1]) {
       assert.throws(() => bench.create().restore(bytes.subarray(0, length)), { code: 'SLUICE_SNAPSHOT_DAMAGED' })
     }
