@@ -17,13 +17,13 @@ import { type LookupTable, type TableState, Tables } from './decode/tables.ts'
 import { rememberReading } from './devices/devices.ts'
 import { DecodeError } from './errors.ts'
 import type { Flow } from './flow.ts'
-import { createLatency, observe } from './http/latency.ts'
 import type { Control, ShownTime } from './journal/entry.ts'
 import { HeldReadings, type HeldState } from './journal/held.ts'
 import { addLoss, type SourceLedger } from './journal/ledger.ts'
 import { SourceTable } from './journal/source-table.ts'
 import type { Reading, Shape } from './reading.ts'
 import { gapRecord, type Outgoing, type RecordClass, readingRecord, type WindowRecord } from './record.ts'
+import { StageTimes } from './stage-times.ts'
 import type { Onlooker, RecordOutput, Watcher } from './watcher.ts'
 import { addRow } from './window/ledger.ts'
 import {
@@ -41,7 +41,7 @@ export interface PipelineParts {
   readonly output: RecordOutput
   readonly watchers: readonly Watcher[]
   readonly onlooker: Onlooker
-  /** Monotonic ms, to time one message of `SAMPLE`; never looked at to decide anything. */
+  /** Monotonic ms, to time some messages (`stage-times.ts`); never looked at to decide anything. */
   readonly monotonic?: () => number
   readonly typeChanged?: (info: FieldInfo) => void
   /** The windows of a new flow are there: open state of those that left was emitted. */
@@ -61,8 +61,6 @@ export interface PipelineState {
 }
 
 export const DEAD_LETTER = -1
-/** One message in so many is timed. */
-const SAMPLE = 64
 const MAX_ROUTES = 200_000
 
 export class Pipeline {
@@ -80,12 +78,7 @@ export class Pipeline {
   unjournaled: ShownTime[] | undefined
   /** Why the last message became a dead letter; undefined when it did not. */
   refusal: DecodeError | undefined
-  /** Time that a stage took for a message or a reading, of one message in `SAMPLE`. */
-  readonly latencies = { decode: createLatency(), window: createLatency(), rules: createLatency() }
-  #untimed = 0
-  #timed = false
-  /** Of the time that is being taken, what later stages took, ms. */
-  #inStages = 0
+  readonly #times: StageTimes
   #emitted = 0
   readonly #results = new Map<string, number>()
   readonly #routes = new Map<string, Route | null>()
@@ -99,10 +92,16 @@ export class Pipeline {
   constructor(parts: PipelineParts, flow: Flow) {
     this.parts = parts
     this.flow = flow
+    this.#times = new StageTimes(parts.monotonic)
     this.decoder = this.#createDecoder(flow)
     this.windows = createWindowStage(flow.windows, this)
     this.#onReading = (reading) => this.#reading(reading)
     for (const watcher of parts.watchers) watcher.attach?.(this)
+  }
+
+  /** What a message or a reading took in each stage. */
+  get latencies(): StageTimes['latencies'] {
+    return this.#times.latencies
   }
 
   /** What a topic means; kept for the topics of a replay. */
@@ -148,7 +147,7 @@ export class Pipeline {
     this.#unsynced = !synced
     ledger.messages++
     ledger.bytes += end - start
-    const since = this.#startTiming()
+    if (this.live) this.#times.begin()
     try {
       if (route === null) throw new DecodeError('topic', `no decode rule matches topic ${topic}`)
       const count = this.decoder.decode(
@@ -174,34 +173,8 @@ export class Pipeline {
       if (this.live) this.parts.onlooker.deadLetter(ledger.name, error.reason)
       return DEAD_LETTER
     } finally {
-      if (this.#timed) this.#stopTiming(since)
+      if (this.#times.timed) this.#times.end()
     }
-  }
-
-  /** Looking at the clock for every message would cost more than some stages do. */
-  #startTiming(): number {
-    const { monotonic } = this.parts
-    this.#timed = monotonic !== undefined && this.live && ++this.#untimed >= SAMPLE
-    if (!this.#timed || monotonic === undefined) return 0
-    this.#untimed = 0
-    this.#inStages = 0
-    return monotonic()
-  }
-
-  #stopTiming(since: number): void {
-    this.#timed = false
-    observe(this.latencies.decode, (this.parts.monotonic?.() ?? 0) - since - this.#inStages)
-  }
-
-  #timedStages(reading: Reading, monotonic: () => number): void {
-    const start = monotonic()
-    this.windows.add(reading, this.entry)
-    const counted = monotonic()
-    for (const watcher of this.parts.watchers) watcher.reading?.(reading, this.entry, this.live)
-    const end = monotonic()
-    observe(this.latencies.window, counted - start)
-    observe(this.latencies.rules, end - counted)
-    this.#inStages += end - start
   }
 
   /** The message that was processed last had a mark. */
@@ -346,17 +319,26 @@ export class Pipeline {
       return
     }
     rememberReading(reading)
-    const { watchers, output } = this.parts
+    const { output } = this.parts
     const emitted = this.#emitted
-    if (this.#timed && this.parts.monotonic) this.#timedStages(reading, this.parts.monotonic)
-    else {
+    if (this.#times.timed) {
+      this.#times.reading(
+        () => this.windows.add(reading, this.entry),
+        () => this.#watch(reading),
+      )
+    } else {
       this.windows.add(reading, this.entry)
-      for (let i = 0; i < watchers.length; i++) watchers[i]?.reading?.(reading, this.entry, this.live)
+      this.#watch(reading)
     }
     if (this.unjournaled !== undefined && this.#emitted !== emitted) this.unjournaled.push(shownBy(reading))
     if (output.wants('reading'))
       output.append('reading', this.entry, readingRecord(reading, this.windows.attached(reading)))
     if (this.live) this.parts.onlooker.reading(reading)
+  }
+
+  #watch(reading: Reading): void {
+    const { watchers } = this.parts
+    for (let i = 0; i < watchers.length; i++) watchers[i]?.reading?.(reading, this.entry, this.live)
   }
 
   #gap(entry: number, gap: Extract<Control, { type: 'gap' }>): void {

@@ -8,7 +8,7 @@ import { AlignedForm, type FormParts } from './aligned.ts'
 import { Corrections, type CorrectionsState } from './corrections.ts'
 import { closesByDevice, type Geometry, geometryOf, type WindowDefinition } from './definition.ts'
 import { type EmitWindow, type Form, LATE, OPENED } from './form.ts'
-import { Condition, KeyPart, KeyParts } from './key-parts.ts'
+import { Condition, KeyParts } from './key-parts.ts'
 import { HEAD, Keys, NEXT_CLOSE } from './keys.ts'
 import { Latest, type LatestState } from './latest.ts'
 import {
@@ -23,17 +23,15 @@ import {
   type WindowLedgerState,
 } from './ledger.ts'
 import { ENDS, type Moment, TIME } from './moment.ts'
-import { CLOSED, NEXT_PANE, READINGS, START } from './pane-header.ts'
+import { CLOSED, NEXT_PANE, START } from './pane-header.ts'
 import { PaneLists } from './pane-lists.ts'
 import { Panes } from './panes.ts'
+import { Results } from './results.ts'
 import { SessionForm } from './sessions.ts'
 import { NONE } from './slab.ts'
 import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 import type { WindowSource, WindowSources } from './sources.ts'
 import { planStatistics } from './statistics.ts'
-
-/** The last moment that has a date, ms since the epoch (ECMA-262, time values). */
-const LAST_DATE = 8.64e15
 
 interface State {
   readonly ledger: WindowLedgerState
@@ -59,23 +57,19 @@ export class WindowBook {
   readonly keys: Keys
   readonly panes: Panes
   readonly form: Form
-  latest: Latest
+  readonly results: Results
   readonly parts: KeyParts
   readonly #lists: PaneLists
   readonly #corrections = new Corrections()
   readonly #ledger = new WindowLedger()
   readonly #condition: Condition | undefined
-  #type: KeyPart | undefined
   readonly #output: WindowOutput
   readonly #sources: WindowSources
   readonly #formParts: FormParts
   readonly #moment: Moment
   readonly #emitResult: EmitWindow
   readonly #emitCorrection: EmitWindow
-  readonly #dates = new Map<number, string>()
   evictedKeys = 0
-  /** Emitted so far; not part of the state. */
-  results = 0
 
   constructor(definition: WindowDefinition, output: WindowOutput, sources: WindowSources, moment: Moment) {
     this.definition = definition
@@ -87,17 +81,17 @@ export class WindowBook {
       wantedFields(definition),
       moment,
     )
-    this.latest = new Latest(definition.attach)
+    this.results = new Results(definition, this.keys, this.panes, (record, of) => output.result(record, of))
     this.parts = new KeyParts(definition.by)
     this.#lists = new PaneLists(this.keys, this.panes)
     this.#condition = definition.where ? new Condition(definition.where) : undefined
-    this.#type = typeOf(definition)
     this.#output = output
     this.#moment = moment
     this.#sources = sources
-    this.#emitResult = (row, start, end, pane) => this.#emit(row, start, end, pane, undefined)
+    const { results } = this
+    this.#emitResult = (row, start, end, pane) => results.emit(row, start, end, pane, undefined)
     this.#emitCorrection = (row, start, end, pane) =>
-      this.#emit(row, start, end, pane, this.#corrections.revise(row, start))
+      results.emit(row, start, end, pane, this.#corrections.revise(row, start))
     const closed = this.#closer()
     const { keys, panes, geometry } = this
     const parts = { keys, panes, geometry, closed, moment, lists: this.#lists, corrections: this.#corrections }
@@ -107,10 +101,9 @@ export class WindowBook {
 
   /** Another definition with the same signature; what is kept stays. */
   redefine(definition: WindowDefinition): void {
-    if (definition.attach !== this.definition.attach) this.latest = new Latest(definition.attach)
     this.definition = definition
+    this.results.redefine(definition)
     this.panes.textLimit = definition.textValues
-    this.#type = typeOf(definition)
     this.#formParts.retain = retainOf(definition)
   }
 
@@ -131,7 +124,7 @@ export class WindowBook {
    * Counts a reading in its key, with time and clock from the moment. True when the key's `NEXT_CLOSE` is now earlier.
    */
   place(row: number, reading: Reading, source: WindowSource): boolean {
-    if (this.#type !== undefined) this.#noteType(row, reading)
+    this.results.noteType(row, reading)
     const answer = this.form.place(row, reading, source.id)
     if (answer === LATE) this.#late(row, reading, source)
     if (answer !== OPENED) return false
@@ -199,7 +192,7 @@ export class WindowBook {
       this.#lists.remove(row, pane)
     }
     this.#corrections.forget(row)
-    this.latest.forget(row)
+    this.results.latest.forget(row)
     this.keys.remove(row)
   }
 
@@ -227,7 +220,7 @@ export class WindowBook {
   }
 
   bytes(): number {
-    return this.keys.bytes() + this.panes.bytes() + this.latest.bytes()
+    return this.keys.bytes() + this.panes.bytes() + this.results.latest.bytes()
   }
 
   save(writer: SnapshotWriter): void {
@@ -235,7 +228,7 @@ export class WindowBook {
     this.panes.save(writer)
     writer.json({ ledger: this.#ledger.state(), evictedKeys: this.evictedKeys })
     this.#corrections.save(writer)
-    this.latest.save(writer)
+    this.results.latest.save(writer)
   }
 
   load(reader: SnapshotReader): void {
@@ -250,7 +243,7 @@ export class WindowBook {
     this.#ledger.restore(state.ledger)
     this.evictedKeys = state.evictedKeys
     this.#corrections.restore(state.corrections ?? Corrections.read(reader))
-    this.latest.restore(state.latest ?? Latest.read(reader))
+    this.results.latest.restore(state.latest ?? Latest.read(reader))
   }
 
   #late(row: number, reading: Reading, source: WindowSource): void {
@@ -261,16 +254,6 @@ export class WindowBook {
 
   #sendCorrections(row: number): void {
     for (const start of this.#corrections.take(row)) this.form.repeat(row, start, this.#emitCorrection)
-  }
-
-  #noteType(row: number, reading: Reading): void {
-    const type = this.#type?.of(reading)
-    if (type !== undefined) this.latest.setType(row, type)
-  }
-
-  /** The type whose latest result goes on this reading. */
-  typeOf(reading: Reading): string | undefined {
-    return this.#type?.of(reading)
   }
 
   #closer(): (pane: number) => void {
@@ -286,46 +269,11 @@ export class WindowBook {
       })
     }
   }
-
-  #emit(row: number, start: number, end: number, pane: number, revision: number | undefined): void {
-    const { by, name } = this.definition
-    const values = this.keys.values[row] as readonly string[]
-    const key: Record<string, string> = {}
-    for (let i = 0; i < by.length; i++) key[by[i] as string] = values[i] as string
-    const what = {
-      window: name,
-      key,
-      start: this.#date(start),
-      end: this.#date(end),
-      count: this.panes.get(pane, READINGS),
-      fields: this.panes.report(pane),
-    }
-    const record: WindowRecord =
-      revision === undefined ? { kind: 'window', ...what } : { kind: 'correction', rev: revision, ...what }
-    this.results++
-    this.latest.keep(row, record)
-    this.#output.result(record, this.definition)
-  }
-
-  /** Many keys close the same window. */
-  #date(time: number): string {
-    let date = this.#dates.get(time)
-    if (date === undefined) {
-      if (this.#dates.size >= 8) this.#dates.clear()
-      date = new Date(Math.min(Math.max(time, -LAST_DATE), LAST_DATE)).toISOString()
-      this.#dates.set(time, date)
-    }
-    return date
-  }
 }
 
 /** How long closed windows can be corrected, ms; negative when they cannot. */
 function retainOf({ late, time, retain }: WindowDefinition): number {
   return late === 'correct' && time === 'event' ? retain : -1
-}
-
-function typeOf({ attachType }: WindowDefinition): KeyPart | undefined {
-  return attachType === undefined ? undefined : new KeyPart(attachType)
 }
 
 function wantedFields({ fields, exclude }: WindowDefinition): (name: string) => boolean {

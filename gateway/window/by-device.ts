@@ -121,7 +121,7 @@ export class DeviceClosing implements Closing {
     const device = this.#find(reading.device)
     if (device === NONE || !this.book.parts.read(reading)) return undefined
     const row = this.#keyOf(device)
-    return row === NONE ? undefined : this.book.latest.of(row)
+    return row === NONE ? undefined : this.book.results.latest.of(row)
   }
 
   lag(now: number): number | undefined {

@@ -110,7 +110,7 @@ export class SourceClosing implements Closing {
   latest(reading: Reading): WindowRecord | undefined {
     if (!this.book.parts.read(reading)) return undefined
     const row = this.#find(reading)
-    return row === NONE ? undefined : this.book.latest.of(row)
+    return row === NONE ? undefined : this.book.results.latest.of(row)
   }
 
   lag(now: number): number | undefined {

@@ -4,33 +4,18 @@
  */
 import type { Reading } from '../reading.ts'
 import { TEXT } from '../reading.ts'
-import type { NumberStatistics, TextStatistics } from '../record.ts'
-import type { Distinct } from './distinct.ts'
-import { type Extra, Extras, type FirstExtras } from './extras.ts'
+import { addNumbers, addOrder } from './add-numbers.ts'
+import type { Extra } from './extra.ts'
+import { Extras } from './extras.ts'
+import type { FirstExtras } from './extras-snapshot.ts'
 import { type Layout, type LayoutState, Layouts, type Plan } from './layout.ts'
-import { type Moment, TIME } from './moment.ts'
+import type { Moment } from './moment.ts'
 import { EXTRA, HEADER, LAST_READING, LAYOUT, MIXED, NEXT_PANE, READINGS, SOURCE, START } from './pane-header.ts'
-import { put } from './put.ts'
+import { reportOf } from './report.ts'
 import { CHUNK_BITS, capacityFor, NONE, OFFSET_MASK, Slab } from './slab.ts'
 import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
-import {
-  COUNT,
-  MAX,
-  MIN,
-  mergeRow,
-  noteOrder,
-  RECENTRED_FROM,
-  recentre,
-  reportRow,
-  SHIFT,
-  SQUARES,
-  type StatisticsPlan,
-  SUM,
-} from './statistics.ts'
+import { mergeRow, type StatisticsPlan } from './statistics.ts'
 import type { TextCounts } from './text-counts.ts'
-
-type FieldReport = NumberStatistics | TextStatistics
-export type FieldReports = Record<string, FieldReport>
 
 export class Panes {
   readonly slab = new Slab()
@@ -150,33 +135,11 @@ export class Panes {
   }
 
   /** What a record says of the pane's fields, in the order in which they first appeared. */
-  report(pane: number): FieldReports {
-    const layout = this.#layoutOf(pane)
+  report(pane: number): ReturnType<typeof reportOf> {
     const chunk = this.slab.chunks[pane >>> CHUNK_BITS] as Float64Array
-    const base = (pane & OFFSET_MASK) + HEADER
     const index = this.get(pane, EXTRA)
     const extra = index === NONE ? undefined : this.#extras.at(index)
-    const reports: FieldReports = {}
-    let number = 0
-    let text = 0
-    for (let i = 0; i < layout.names.length; i++) {
-      const name = layout.names[i] as string
-      if (layout.text[i]) {
-        // A field that came as numbers and as text has two reports; the one for text says so in its name.
-        const label = layout.columns.has(`n${name}`) ? `${name}#text` : name
-        const counts = extra?.texts[text]
-        if (counts) put<FieldReport>(reports, label, withDistinct(counts.report(), extra.textDistinct[text]))
-        text++
-      } else {
-        const row = base + number * this.statistics.stride
-        if (chunk[row + COUNT] !== 0) {
-          const report = reportRow(chunk, row, this.statistics, extra?.sketches[number], extra?.distinct[number])
-          put<FieldReport>(reports, name, report)
-        }
-        number++
-      }
-    }
-    return reports
+    return reportOf(this.#layoutOf(pane), this.statistics, chunk, (pane & OFFSET_MASK) + HEADER, extra)
   }
 
   /** Calls back with each source's id and number of readings in the pane. */
@@ -206,7 +169,7 @@ export class Panes {
     const state = reader.json() as { layouts: LayoutState[]; skipped: number } & Partial<FirstExtras>
     this.#layouts.restore(state.layouts)
     this.skipped = state.skipped
-    if (state.extras) this.#extras.restoreFirst(state.extras, state.freeExtras ?? [])
+    if (state.extras) this.#extras.restoreFirst({ extras: state.extras, freeExtras: state.freeExtras ?? [] })
     else this.#extras.load(reader)
   }
 
@@ -325,48 +288,6 @@ export class Panes {
   }
 }
 
-/** The innermost loop of the gateway. */
-function addNumbers(chunk: Float64Array, base: number, plan: Plan, numbers: Float64Array): void {
-  const { from, to } = plan
-  for (let i = 0; i < from.length; i++) {
-    const value = numbers[from[i] as number] as number
-    const row = base + (to[i] as number)
-    const count = chunk[row + COUNT] as number
-    chunk[row + COUNT] = count + 1
-    if (count === 0) {
-      chunk[row + SHIFT] = value
-      chunk[row + MIN] = value
-      chunk[row + MAX] = value
-      continue
-    }
-    const d = value - (chunk[row + SHIFT] as number)
-    chunk[row + SUM] = (chunk[row + SUM] as number) + d
-    chunk[row + SQUARES] = (chunk[row + SQUARES] as number) + d * d
-    if (value < (chunk[row + MIN] as number)) chunk[row + MIN] = value
-    else if (value > (chunk[row + MAX] as number)) chunk[row + MAX] = value
-    if ((count & (count + 1)) === 0 && count + 1 >= RECENTRED_FROM) recentre(chunk, row)
-  }
-}
-
-function addOrder(
-  chunk: Float64Array,
-  base: number,
-  plan: Plan,
-  reading: Reading,
-  moment: Moment,
-  rate: boolean,
-): void {
-  const time = moment[TIME] as number
-  for (let i = 0; i < plan.from.length; i++) {
-    const value = reading.numbers[plan.from[i] as number] as number
-    noteOrder(chunk, base + (plan.to[i] as number), value, time, rate)
-  }
-}
-
 function mergeInto<T extends { merge(other: T): void }>(into: T | undefined, from: T | undefined): void {
   if (into && from) into.merge(from)
-}
-
-function withDistinct(report: TextStatistics, distinct: Distinct | undefined): TextStatistics {
-  return distinct ? Object.assign(report, { distinct: distinct.count() }) : report
 }

@@ -15,31 +15,18 @@ import { DeviceClosing } from './by-device.ts'
 import { SourceClosing } from './by-source.ts'
 import type { Closing } from './closing.ts'
 import { closesByDevice, signatureOf, type WindowDefinition } from './definition.ts'
-import { IdleSamples } from './idle-samples.ts'
 import type { WindowLedgerRow } from './ledger.ts'
 import { createMoment, NOW, TIME } from './moment.ts'
-import { type ClosingTime, nextSlice, type Slice, sliced } from './slices.ts'
+import { nextSlice, type Slice } from './slices.ts'
 import { type Pieces, SnapshotReader, SnapshotWriter } from './snapshot.ts'
 import { move, type SourceState, stampedTime, WindowSources } from './sources.ts'
 import { SteadyClock, type SteadyClockState } from './steady-clock.ts'
+import { type Tick, Ticks } from './ticks.ts'
 
 export type { WindowOutput } from './book.ts'
 export type { WindowDefinition, WindowKind } from './definition.ts'
 export type { WindowLedgerRow } from './ledger.ts'
-
-/** The clock's part in the state machine. Plain JSON; journaled before it acts. */
-export interface Tick {
-  /** Wall clock of the gateway, ms since the epoch. */
-  readonly now: number
-  /** Per window: whoever had the last reading at or before this entry is idle. */
-  readonly idle: Readonly<Record<string, number>>
-  /** Corrections that wait are sent, and losses reported; `slice` of the corrections only those of the slice. */
-  readonly flush?: true | 'slice'
-  /** Of many keys only these; further ticks follow with the others. */
-  readonly slice?: Slice
-  /** Per window over several devices that has very many keys: it closes by this and nothing else. */
-  readonly times?: Readonly<Record<string, ClosingTime>>
-}
+export type { Tick } from './ticks.ts'
 
 export interface WindowStageOptions {
   /** How long corrections wait for each other, ms of monotonic time. */
@@ -73,13 +60,6 @@ export type Attached = Record<string, { readonly key?: WindowRecord; readonly ty
 
 const VERSION = 4
 const COALESCE = 1000
-const NEVER = -1
-
-interface Running {
-  readonly definition: WindowDefinition
-  readonly closing: Closing
-  readonly samples: IdleSamples
-}
 
 export class WindowStage {
   readonly #output: WindowOutput
@@ -87,18 +67,16 @@ export class WindowStage {
   readonly #clock = new SteadyClock()
   readonly #moment = createMoment()
   readonly #sources = new WindowSources()
-  #closings: readonly Closing[] = []
-  #running: readonly Running[] = []
-  #attaching: readonly Running[] = []
-  /** What is left of a tick in slices. Live only: after a restart `due` finds the rest anew. */
-  #rest: Tick | undefined
-  /** Monotonic time at which something was first seen to wait for a flush. Live only. */
-  #waitingSince: number | undefined
+  #closings: readonly Closing[]
+  #attaching: readonly Closing[]
+  #ticks: Ticks
 
   constructor(definitions: readonly WindowDefinition[], output: WindowOutput, options: WindowStageOptions) {
     this.#output = output
     this.#coalesce = options.coalesce ?? COALESCE
-    this.#run(definitions.map((definition, slot) => this.#open(definition, slot)))
+    this.#closings = definitions.map((definition, slot) => this.#open(definition, slot))
+    this.#attaching = this.#closings.filter(({ book }) => book.definition.attach)
+    this.#ticks = new Ticks(this.#closings, this.#coalesce)
   }
 
   /** Counts a reading in all windows. The hot path: in a steady state it allocates nothing. */
@@ -128,49 +106,26 @@ export class WindowStage {
    * @param lastEntry the last entry that was processed
    */
   due(now: number, monotonic: number, lastEntry: number): Tick | null {
-    if (this.#rest) return this.#rest
-    const steady = this.#clock.at(now)
-    const idle: Record<string, number> = {}
-    const times: Record<string, ClosingTime> = {}
-    let keys = 0
-    for (const { definition, closing, samples } of this.#running) {
-      const idleTo = samples.note(monotonic, lastEntry)
-      const due = closing.due(steady, idleTo)
-      if (due === 0) continue
-      keys += due
-      if (idleTo !== NEVER) idle[definition.name] = idleTo
-      const time = closing.closingTime?.(steady, idleTo)
-      if (time) times[definition.name] = time
-    }
-    const corrections = this.#mustFlush(monotonic)
-    if (keys + corrections === 0) return null
-    const slice = sliced(keys + corrections)
-    return {
-      now,
-      idle,
-      ...(Object.keys(times).length > 0 && { times }),
-      ...(corrections > 0 && { flush: slice ? 'slice' : true }),
-      ...(slice && { slice }),
-    }
+    return this.#ticks.due(now, this.#clock.at(now), monotonic, lastEntry)
   }
 
   /** A tick was cut into slices and some are still to be given: sooner than by the clock. */
   get ticking(): boolean {
-    return this.#rest !== undefined
+    return this.#ticks.unfinished
   }
 
   /** Closes what the tick says; live and on replay. */
   tick(tick: Tick): void {
     this.#clock.see(tick.now)
     const now = this.#clock.time
-    const { idle, flush, slice, times = {} } = tick
-    const next = slice && nextSlice(slice)
-    // A tick of an older gateway flushes all with its first slice.
-    this.#rest = next && { now: tick.now, idle, times, ...(flush === 'slice' && { flush }), slice: next }
+    const { idle, flush, slice, times } = tick
     this.#sources.tick(now)
-    for (const { definition, closing } of this.#running)
-      closing.tick(now, idle[definition.name], slice, times[definition.name])
+    for (const closing of this.#closings) {
+      const { name } = closing.book.definition
+      closing.tick(now, idle[name], slice, times?.[name])
+    }
     if (flush !== undefined) this.#flush(flush === true ? undefined : slice)
+    this.#ticks.done(tick)
   }
 
   #flush(slice: Slice | undefined): void {
@@ -179,7 +134,6 @@ export class WindowStage {
       closing.correct(slice)
       if (last) closing.book.reportLost()
     }
-    if (last) this.#waitingSince = undefined
   }
 
   /** The whole state as it is now; `restore` of a new stage continues exactly there. */
@@ -189,9 +143,9 @@ export class WindowStage {
       version: VERSION,
       clock: this.#clock.state(),
       sources: this.#sources.state(),
-      definitions: this.#running.map(({ definition }) => definition),
+      definitions: this.definitions,
     })
-    for (const { closing } of this.#running) closing.save(writer)
+    for (const closing of this.#closings) closing.save(writer)
     return writer.pieces()
   }
 
@@ -210,12 +164,12 @@ export class WindowStage {
     const displaced: Displaced[] = []
     for (const saved of head.definitions) {
       const state = reader.definition()
-      const heir = this.#running.find(({ definition }) => signatureOf(definition) === signatureOf(saved))
-      if (heir) heir.closing.load(state)
+      const heir = heirOf(saved, this.#closings)
+      if (heir) heir.load(state)
       else {
         const left = this.#open(saved, 0)
         left.load(state)
-        displaced.push(this.#displace(saved, left))
+        displaced.push(this.#displace(left))
       }
     }
     return displaced
@@ -226,19 +180,15 @@ export class WindowStage {
    * as in `restore`. Whoever keeps places in `Device.slots` must forget them.
    */
   redefine(definitions: readonly WindowDefinition[]): readonly Displaced[] {
-    const before = this.#running
-    this.#rest = undefined
-    this.#waitingSince = undefined
-    this.#run(
-      definitions.map((definition, slot) => {
-        const known = before.find((running) => signatureOf(running.definition) === signatureOf(definition))
-        known?.closing.redefine(definition, slot)
-        return known?.closing ?? this.#open(definition, slot)
-      }),
-    )
-    return before
-      .filter(({ closing }) => !this.#closings.includes(closing))
-      .map(({ definition, closing }) => this.#displace(definition, closing))
+    const before = this.#closings
+    this.#closings = definitions.map((definition, slot) => {
+      const known = heirOf(definition, before)
+      known?.redefine(definition, slot)
+      return known ?? this.#open(definition, slot)
+    })
+    this.#attaching = this.#closings.filter(({ book }) => book.definition.attach)
+    this.#ticks = new Ticks(this.#closings, this.#coalesce)
+    return before.filter((closing) => !this.#closings.includes(closing)).map((closing) => this.#displace(closing))
   }
 
   /** Per window and source where every reading went: `decoded = windowed + open + late + filtered`, at any moment. */
@@ -248,31 +198,31 @@ export class WindowStage {
 
   /** The latest result of a key, or the latest results of all keys that are kept (at most 1,000 without `attach`). */
   latest(window: string, key?: Readonly<Record<string, string>>): readonly WindowRecord[] {
-    const running = this.#running.find(({ definition }) => definition.name === window)
-    if (!running) return []
-    const all = running.closing.book.latest.all()
+    const book = this.#closings.find((closing) => closing.book.definition.name === window)?.book
+    if (!book) return []
+    const all = book.results.latest.all()
     if (!key) return all
-    return all.filter((record) => running.definition.by.every((part) => record.key[part] === key[part]))
+    return all.filter((record) => book.definition.by.every((part) => record.key[part] === key[part]))
   }
 
   /** Undefined when no window has `attach`, or none has a result for this reading. */
   attached(reading: Reading): Attached | undefined {
     let attached: Attached | undefined
-    for (const { definition, closing } of this.#attaching) {
+    for (const closing of this.#attaching) {
       const key = closing.latest(reading)
-      const type = this.#latestOfType(closing, reading)
+      const type = closing.book.results.latestOfType(reading)
       if (!key && !type) continue
       attached ??= {}
-      attached[definition.name] = { ...(key ? { key } : {}), ...(type ? { type } : {}) }
+      attached[closing.book.definition.name] = { ...(key ? { key } : {}), ...(type ? { type } : {}) }
     }
     return attached
   }
 
   stats(): readonly WindowStatus[] {
-    return this.#running.map(({ definition, closing }) => {
+    return this.#closings.map((closing) => {
       const lag = closing.lag(this.#clock.time)
       return {
-        window: definition.name,
+        window: closing.book.definition.name,
         keys: closing.book.keys.count,
         bytes: closing.bytes(),
         evictedKeys: closing.book.evictedKeys,
@@ -283,16 +233,7 @@ export class WindowStage {
   }
 
   get definitions(): readonly WindowDefinition[] {
-    return this.#running.map(({ definition }) => definition)
-  }
-
-  #run(closings: readonly Closing[]): void {
-    this.#closings = closings
-    this.#running = closings.map((closing) => {
-      const { definition } = closing.book
-      return { definition, closing, samples: new IdleSamples(definition.idle) }
-    })
-    this.#attaching = this.#running.filter(({ definition }) => definition.attach)
+    return this.#closings.map(({ book }) => book.definition)
   }
 
   #open(definition: WindowDefinition, slot: number): Closing {
@@ -301,28 +242,15 @@ export class WindowStage {
     return new SourceClosing(book, slot, this.#sources, this.#moment)
   }
 
-  #displace(definition: WindowDefinition, closing: Closing): Displaced {
-    const before = closing.book.results
+  #displace(closing: Closing): Displaced {
+    const { definition } = closing.book
+    const before = closing.book.results.count
     closing.correct(undefined)
     closing.book.reportLost()
     closing.flush()
-    const results = closing.book.results - before
-    const changed = this.#running.some((running) => running.definition.name === definition.name)
+    const results = closing.book.results.count - before
+    const changed = this.#closings.some(({ book }) => book.definition.name === definition.name)
     return { definition, reason: changed ? 'changed' : 'removed', results, ledger: closing.book.ledger() }
-  }
-
-  #latestOfType(closing: Closing, reading: Reading): WindowRecord | undefined {
-    const type = closing.book.typeOf(reading)
-    return type === undefined ? undefined : closing.book.latest.ofType(type)
-  }
-
-  /** How many keys wait for a flush; 0 while they may wait for more. */
-  #mustFlush(monotonic: number): number {
-    const waiting = this.#closings.reduce((keys, { book }) => keys + book.waiting, 0)
-    if (waiting === 0) this.#waitingSince = undefined
-    else if (this.#waitingSince === undefined) this.#waitingSince = monotonic
-    else if (monotonic - this.#waitingSince >= this.#coalesce) return waiting
-    return 0
   }
 }
 
@@ -333,6 +261,11 @@ export function createWindowStage(
   options: WindowStageOptions = {},
 ): WindowStage {
   return new WindowStage(definitions, output, options)
+}
+
+/** The one that goes on with the state of a definition. */
+function heirOf(definition: WindowDefinition, closings: readonly Closing[]): Closing | undefined {
+  return closings.find(({ book }) => signatureOf(book.definition) === signatureOf(definition))
 }
 
 interface Head {
