@@ -2,6 +2,7 @@
 import { connect, type Socket } from 'node:net'
 import { generate } from 'mqtt-packet'
 import { cpuSeconds, memory, startSluice } from './process.ts'
+import { measureWindowState } from './window-state.ts'
 
 const CONNECTIONS = 10_000
 const KEYS = 100_000
@@ -39,7 +40,7 @@ export async function measureStart(runs: number): Promise<string> {
   lines.push(
     `start to ready: ${middle(times).toFixed(0)} ms, resident memory: ${fresh.toFixed(0)} MB when ready, ${idle.toFixed(0)} MB once idle`,
   )
-  lines.push(await idleConnections(), await manyKeys(), await shortConnections())
+  lines.push(await idleConnections(), await manyKeys(), measureWindowState(), await shortConnections())
   return lines.join('\n')
 }
 

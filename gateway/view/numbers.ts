@@ -61,7 +61,7 @@ function journal({ journal: { log, last, durable, latency, lag } }: NumbersParts
 }
 
 function windows({ pipeline }: NumbersParts): StageNumbers[] {
-  const rows = pipeline.windows.ledger()
+  const rows = pipeline.windows.tally()
   return pipeline.windows.stats().map(({ window, lag }) => {
     const own = rows.filter((row) => row.window === window)
     const sum = (pick: (row: (typeof own)[number]) => number) => own.reduce((total, row) => total + pick(row), 0)

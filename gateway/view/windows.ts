@@ -2,7 +2,7 @@ import type { Pipeline } from '../pipeline.ts'
 
 export function windowPage(pipeline: Pipeline, window: string | undefined, device: string | undefined, limit: number) {
   const { windows } = pipeline
-  const ledger = windows.ledger()
+  const ledger = windows.tally()
   const definitions = windows.stats().map(({ window: name, keys, evictedKeys }) => {
     const definition = windows.definitions.find((candidate) => candidate.name === name)
     const kind = Object.keys(definition?.kind ?? {})[0] ?? ''

@@ -219,6 +219,11 @@ export class WindowBook {
     return this.#ledger.rows(this.definition.name, this.#sources.list, open)
   }
 
+  /** As `ledger`, without looking at the panes. */
+  tally(): WindowLedgerRow[] {
+    return this.#ledger.rows(this.definition.name, this.#sources.list)
+  }
+
   bytes(): number {
     return this.keys.bytes() + this.panes.bytes() + this.results.latest.bytes()
   }

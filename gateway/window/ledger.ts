@@ -70,13 +70,14 @@ export class WindowLedger {
     return late
   }
 
-  rows(window: string, sources: readonly { readonly name: string }[], open: readonly number[]): WindowLedgerRow[] {
+  /** @param open by source id; without it, what is left of the decoded */
+  rows(window: string, sources: readonly { readonly name: string }[], open?: readonly number[]): WindowLedgerRow[] {
     return this.#counts.map((counts, id) => ({
       window,
       source: sources[id]?.name ?? '',
       decoded: counts[DECODED] as number,
       windowed: counts[WINDOWED] as number,
-      open: open[id] ?? 0,
+      open: open ? (open[id] ?? 0) : leftOf(counts),
       late: counts[LATE] as number,
       corrected: counts[CORRECTED] as number,
       filtered: counts[FILTERED] as number,
@@ -97,6 +98,11 @@ export class WindowLedger {
     for (let id = this.#counts.length; id <= source; id++) this.#counts.push(new Float64Array(COLUMNS))
     return this.#counts[source] as Float64Array
   }
+}
+
+function leftOf(counts: Float64Array): number {
+  const at = (column: number) => counts[column] as number
+  return at(DECODED) - at(WINDOWED) - at(LATE) - at(FILTERED)
 }
 
 /** Adds a row to those known, by source and window. */

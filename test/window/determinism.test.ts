@@ -30,6 +30,7 @@ describe('the same readings and ticks', () => {
       for (const row of whole.stage.ledger()) {
         assert.equal(row.decoded, row.windowed + row.open + row.late + row.filtered, JSON.stringify(row))
       }
+      assert.deepEqual(whole.stage.tally(), whole.stage.ledger())
     })
 
     it(`count every reading of a window by processing time once, though the clock was set back (seed ${seed})`, () => {
