@@ -31,6 +31,7 @@ async function run<L extends LoadedConfig>(context: CommandContext<Actions<L>>, 
     ...(loaded.logPretty === undefined ? {} : { pretty: loaded.logPretty }),
   })
   endWithDefects(log)
+  logWarnings(log)
   try {
     const gateway = await actions.startGateway({ loaded, clock: actions.clock, log })
     terminal.print(JSON.stringify({ event: 'ready', ports: gateway.ports }))
@@ -70,6 +71,15 @@ function endWithDefects(log: Log): void {
   process.prependListener('uncaughtException', (error) => {
     log.last({ err: error, code: 'SLUICE_DEFECT' }, 'unexpected failure, the gateway ends')
     process.exit(EXIT.failure)
+  })
+}
+
+/** What Node warns of is a line of the log, not text among its lines. What is deprecated concerns nobody who runs it. */
+function logWarnings(log: Log): void {
+  process.removeAllListeners('warning')
+  process.on('warning', ({ name, message }) => {
+    const level = name === 'DeprecationWarning' ? 'debug' : 'warn'
+    log[level]({ warning: name }, message)
   })
 }
 

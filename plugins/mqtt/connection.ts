@@ -36,7 +36,7 @@ export async function openConnection(
   const [{ connect }, { default: packets }] = await Promise.all([import('mqtt'), import('mqtt-packet')])
   // It would prepare 65,536 buffers, 12 MB, for packet ids that are seldom written here.
   packets.writeToStream.cacheNumbers = false
-  const client = connect(config.url, options)
+  const client = connect(options)
   attach?.(client)
   // Errors also come when nobody waits any more, and would end the process.
   client.on('error', () => {})
@@ -79,8 +79,10 @@ export async function openConnection(
 async function clientOptions(config: MqttConfig, context: PluginContext, session: Session): Promise<IClientOptions> {
   const path = (relative: string) => context.path(relative)
   const password = await readSecret(config.password, config.passwordFile, path)
-  const secure = /^(mqtts|wss):/.test(config.url) ? await readTls(config.tls, path) : {}
+  const address = addressOf(config.url)
+  const secure = /^(mqtts|wss)$/.test(address.protocol) ? await readTls(config.tls, path) : {}
   return {
+    ...address,
     ...secure,
     clientId: session.clientId,
     clean: session.clean,
@@ -93,6 +95,23 @@ async function clientOptions(config: MqttConfig, context: PluginContext, session
     reconnectPeriod: 0,
     resubscribe: false,
     queueQoSZero: false,
+  }
+}
+
+/** The library would read a URL with Node's old parser, which warns that it is old. */
+function addressOf(text: string) {
+  const { protocol, hostname, port, pathname, search, username, password } = new URL(text)
+  const web = protocol.startsWith('ws')
+  // In a URL an IPv6 address has brackets, at a socket it has none.
+  const host = web ? hostname : hostname.replace(/^\[|\]$/g, '')
+  return {
+    protocol: protocol.slice(0, -1) as 'mqtt' | 'mqtts' | 'ws' | 'wss',
+    host,
+    hostname: host,
+    ...(port === '' ? {} : { port: Number(port) }),
+    ...(web ? { path: pathname + search } : {}),
+    ...(username === '' ? {} : { username: decodeURIComponent(username) }),
+    ...(password === '' ? {} : { password: decodeURIComponent(password) }),
   }
 }
 

@@ -32,6 +32,7 @@ export const fakeActions: Actions<LoadedConfig> = {
     if (loaded.file?.includes('in-use')) throw new StartError('SLUICE_PORT_IN_USE', 'mqtt: port 1883 is in use')
     const { api, stop, port } = await startFake(loaded.data, clock, log)
     if (loaded.file?.includes('defective')) setTimeout(() => JSON.parse('{'), 10)
+    if (loaded.file?.includes('warning')) process.emitWarning('11 listeners added', 'MaxListenersExceededWarning')
     const warm = setInterval(() => undefined, 60_000)
     return {
       ports: { mqtt: 1883, http: port },

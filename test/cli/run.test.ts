@@ -124,6 +124,18 @@ test('a defect ends the gateway with a line in the log that says where', { timeo
   assert.match(err.stack, /at JSON\.parse/)
 })
 
+test('what Node warns of is a line of the log', { timeout: 30_000 }, async () => {
+  const child = start('run', '--config', join(data, 'warning.yaml'), '--data', data)
+  await child.line('out')
+  const lines = [pick(await child.line('err')), pick(await child.line('err'))]
+  assert.ok(
+    lines.some(([level, text]) => level === 'warn' && text === '11 listeners added'),
+    String(lines),
+  )
+  child.process.kill('SIGTERM')
+  await once(child.process, 'exit')
+})
+
 test('a port in use is one clear line and exit 1', { timeout: 30_000 }, async () => {
   const child = start('run', '--config', join(data, 'in-use.yaml'), '--data', data)
   const [code] = await once(child.process, 'close')

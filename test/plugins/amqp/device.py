@@ -2,7 +2,7 @@
 
 device.py send URL TARGET < [{"to"?, "body", "kind"?: data|text|binary|map|list, "settled"?, "type"?}…]
 device.py receive URL SOURCE accept|reject|release|reply
-device.py listen PORT accept|reject|release
+device.py listen PORT accept|reject|release       and who receives from SOURCE is given the message {"to": SOURCE}
 """
 import json
 import sys
@@ -129,6 +129,20 @@ class Listen(Common):
     def on_link_opening(self, event):
         event.link.source.copy(event.link.remote_source)
         event.link.target.copy(event.link.remote_target)
+
+    def on_link_opened(self, event):
+        self.given = False
+
+    def on_sendable(self, event):
+        if not self.given:
+            self.given = True
+            event.sender.send(Message(id="m1", body=json.dumps({"to": event.sender.remote_source.address})))
+
+    def on_accepted(self, event):
+        say(event="accepted")
+
+    def on_rejected(self, event):
+        say(event="rejected")
 
     def on_message(self, event):
         message = event.message

@@ -5,6 +5,7 @@ import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
+import { RefusedError } from '../../../gateway/errors.ts'
 import type { Commander } from '../../../gateway/plugin.ts'
 import { amqp } from '../../../plugins/amqp/index.ts'
 import { batchOf, create, pluginContext, pluginContract, within } from '../contract.ts'
@@ -288,6 +289,30 @@ describe('amqp listener with proton', { skip: NO_PROTON }, () => {
       const { body, ...message } = await within(5000, 'arriving', peer.next())
       assert.deepEqual(message, { event: 'message', id: 'site-7/e1/1-2', to: 'sluice/site-7/batch', durable: true })
       assert.equal(body, String(batch.body()))
+      await sink.close()
+    }
+  })
+
+  it('takes commands from a proton peer, and says what became of them', async (t) => {
+    for (const [error, outcome] of [
+      [undefined, 'accepted'],
+      [new RefusedError('SLUICE_BAD_REQUEST', 'it is no command'), 'rejected'],
+    ] as const) {
+      const port = await freePort()
+      const peer = listen(port, 'accept')
+      t.after(() => peer.end())
+      await within(5000, 'listening', peer.next())
+      const url = `amqp://127.0.0.1:${port}`
+      const { sink } = create(amqp, { url, protocol: '1.0', commandsFrom: 'commands/site-7' })
+      assert.ok(sink?.onCommand)
+      const came: unknown[] = []
+      sink.onCommand(async (payload, messageId) => {
+        came.push([String(payload), messageId])
+        if (error) throw error
+      })
+      await sink.connect(signal)
+      assert.equal((await within(5000, 'its outcome', peer.next())).event, outcome)
+      assert.deepEqual(came, [['{"to": "commands/site-7"}', 'm1']])
       await sink.close()
     }
   })

@@ -11,6 +11,7 @@ import type { SinkCursor } from '../../../gateway/outbox/outbox.ts'
 import type { Sink } from '../../../gateway/plugin.ts'
 import { createUpstream } from '../../../gateway/upstream/runner.ts'
 import { mqtt } from '../../../plugins/mqtt/index.ts'
+import { startBroker } from '../../broker/support.ts'
 import { options as outboxOptions, result } from '../../outbox/contract.ts'
 import { eventually } from '../../support/within.ts'
 import { recordingLog } from '../../upstream/scripted.ts'
@@ -90,10 +91,23 @@ describe('mqtt sink', { skip: NO_MOSQUITTO }, () => {
     await within(3000, 'receiving', subscriber.count(1))
   })
 
-  it('names refused credentials, and reads a password from a file', async (t) => {
+  it('finds its broker by an IPv6 address and over WebSocket', async (t) => {
+    const peer = { listen: ['[::1]:0'], listenWebSocket: ['127.0.0.1:0', '[::1]:0'], anonymous: true }
+    const { broker: gateway, ports } = await startBroker(t, peer)
+    const { mqtt: plain, ws, ws_2 } = ports as Record<string, number>
+    for (const url of [`mqtt://[::1]:${plain}`, `ws://127.0.0.1:${ws}/mqtt?a=b`, `ws://[::1]:${ws_2}`]) {
+      const sink = await sinkTo(t, 0, { url })
+      await sink.connect(signal)
+      await sink.write(batchOf(1, 1), signal)
+      await sink.close()
+    }
+    assert.equal(gateway.status().messagesIn, 3)
+  })
+
+  it('names refused credentials, and takes them from a file or the URL', async (t) => {
     const peer = await createMosquitto(['allow_anonymous false', 'password_file DIR/passwords'])
     t.after(() => peer.dispose())
-    execFileSync('mosquitto_passwd', ['-b', '-c', join(peer.directory, 'passwords'), 'site-7', 'right'], {
+    execFileSync('mosquitto_passwd', ['-b', '-c', join(peer.directory, 'passwords'), 'site-7', 'r:ght'], {
       stdio: 'ignore',
     })
     await peer.start()
@@ -104,10 +118,12 @@ describe('mqtt sink', { skip: NO_MOSQUITTO }, () => {
       return true
     })
     const passwordFile = join(peer.directory, 'password')
-    await writeFile(passwordFile, 'right\n')
+    await writeFile(passwordFile, 'r:ght\n')
     const right = await sinkTo(t, peer.port, { username: 'site-7', passwordFile })
     await right.connect(signal)
     await right.write(batchOf(1, 1), signal)
+    const inUrl = await sinkTo(t, 0, { url: `mqtt://site-7:r%3Aght@127.0.0.1:${peer.port}` })
+    await inUrl.connect(signal)
   })
 
   it('checks the certificate of a broker with TLS', async (t) => {
