@@ -6,15 +6,14 @@ const PLACEHOLDERS = ['gateway', 'class', 'kind', 'device', 'window', 'rule'] as
 /** These stand in records, not in batches. */
 const OF_A_RECORD: readonly string[] = ['kind', 'device', 'window', 'rule']
 
-function isBroker(url: string): boolean {
-  return /^(mqtts?|wss?):\/\/[^/\s]+/.test(url) && URL.canParse(url)
-}
+const BROKER = 'a broker is mqtt://host[:port], mqtts://, ws:// or wss://'
 
 export const config = z
   .strictObject({
     url: z
       .string()
-      .refine(isBroker, 'a broker is mqtt://host[:port], mqtts://, ws:// or wss://')
+      .regex(/^(mqtts?|wss?):\/\/[^/\s]+/, { error: BROKER, abort: true })
+      .refine((url) => URL.canParse(url), BROKER)
       .describe('The broker: mqtt://host:1883, mqtts://host:8883, ws:// or wss://.'),
     topics: z
       .array(z.string().min(1).refine(isFilter, 'not a topic filter: + and # stand alone between slashes, # last'))
