@@ -180,7 +180,7 @@ async function build(parts: GatewayParts, storage: Storage, undo: Undo): Promise
       stages.commands.stage.stop()
       await Promise.all([broker.quiesce(), sources.stop()])
       // A disk in trouble takes nothing: what it has not is not acknowledged.
-      const flushed = await within(clock, FLUSH_WITHIN, storage.journal.flush())
+      const flushed = await within(clock, FLUSH_WITHIN, storage.journal.log.flush())
       entrance.settler.abandon()
       await Promise.all([http.stop(), broker.close()])
       entrance.intake.flushDrops(entrance.taking)

@@ -73,7 +73,7 @@ export function openEntrance({
   const blocked = () => outbox.full('result') || outbox.full('event') || outbox.full('reading')
   const intake = new Intake({ journal, pipeline, time, blocked })
   outbox.onRoom(() => intake.checkRoom())
-  const settler = new Settler(journal, intake)
+  const settler = new Settler(journal.log, intake)
   const taking: SourceState[] = []
   const open = (name: string, durability: Durability): SourceState => {
     const source = intake.source(name, durability)
@@ -97,13 +97,13 @@ export function openEntrance({
       if (!rules.isRaised(id)) return false
       if (!ruleFact({ type: 'acknowledge', id, ...seen, now: clock.now() }))
         throw new BusyError('SLUICE_BUSY', 'no room now')
-      await journal.flush()
+      await journal.log.flush()
       return true
     },
     changeTables: () => void tables.go(),
     async allTables() {
       const deadline = clock.monotonic() + TABLES_WITHIN
-      while (!tables.go() && clock.monotonic() < deadline) await within(clock, TABLES_WITHIN, journal.flush())
+      while (!tables.go() && clock.monotonic() < deadline) await within(clock, TABLES_WITHIN, journal.log.flush())
     },
     changeFlow(force) {
       const flow = flowOf(running.loaded.config)

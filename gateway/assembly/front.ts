@@ -84,6 +84,7 @@ export function laneOf(
   clock: Clock,
   receipts: Receipts,
 ): TelemetryIntake<Origin> {
+  const { log } = journal
   const written = source.durability === 'interval'
   const note = (fact: ReceiptFact) => (intake.control({ type: 'fact', stage: RECEIPTS, fact }) ? journal.last : -1)
   /** Clients whose receipts are to be forgotten once there is room. */
@@ -110,9 +111,9 @@ export function laneOf(
       for (const fact of receipts.others(clients)) note(fact)
     },
     get durable() {
-      return written ? journal.written : journal.durable
+      return written ? log.written : log.durable
     },
-    onDurable: (listener) => (written ? journal.onWritten(listener) : journal.onDurable(listener)),
+    onDurable: (listener) => (written ? log.onWritten(listener) : log.onDurable(listener)),
     onRoom: (listener) => intake.onRoom(listener),
     drop: () => intake.drop(source, clock.now()),
   }

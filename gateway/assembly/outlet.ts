@@ -22,7 +22,7 @@ export function createOutlet({ journal, outbox }: Pick<Storage, 'journal' | 'out
       journal.commitWithin(recordClass === 'event' ? 0 : RESULT_PATIENCE)
     },
     follow(processed) {
-      journal.onDurable((durable) => {
+      journal.log.onDurable((durable) => {
         const urgent = eventsWait
         eventsWait = false
         void outbox.commit(Math.min(durable, processed()), urgent)

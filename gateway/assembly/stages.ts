@@ -150,6 +150,6 @@ export async function recoverFlow(parts: StageParts, stages: Stages, output: Rec
   const { entries, skipped, differences } = recovered
   if (entries > 0) log.info({ stage: 'journal', entries, skipped, differences }, `replayed ${entries} journal entries`)
   recovered.pipeline.live = true
-  storage.history?.start(storage.journal)
+  storage.history?.start(storage.journal.log)
   return recovered
 }

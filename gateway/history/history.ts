@@ -8,9 +8,8 @@
 import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { BusyError } from '../errors.ts'
-import type { Journal } from '../journal/journal.ts'
 import type { Files } from '../log/files.ts'
-import { type Damage, openLog, type Trouble } from '../log/log.ts'
+import { type Damage, type Log, openLog, type Trouble } from '../log/log.ts'
 import { type Reading, TEXT } from '../reading.ts'
 import type { WindowRecord } from '../record.ts'
 import type { Watcher } from '../watcher.ts'
@@ -168,7 +167,7 @@ export class History implements Watcher {
   }
 
   /** The replay is over: the levels are worked out one from the other, and written once the journal holds what they count. */
-  start(journal: Pick<Journal, 'durable' | 'onDurable'>): void {
+  start(journal: Pick<Log, 'durable' | 'onDurable'>): void {
     journal.onDurable((durable) => this.#minutes.write(durable))
     this.#minutes.write(journal.durable)
     this.#following = Promise.all(

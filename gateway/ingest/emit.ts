@@ -1,7 +1,8 @@
 /** The `Emit` that a plugin's source is given, and the queue of those who wait for the journal. */
 import type { Clock } from '../clock.ts'
 import { BusyError } from '../errors.ts'
-import type { Durability, Journal } from '../journal/journal.ts'
+import type { Durability } from '../journal/journal.ts'
+import type { Log } from '../log/log.ts'
 import type { Message } from '../message.ts'
 import type { Emit, Settled } from '../plugin.ts'
 import { type Intake, NO_ROOM, type SourceState } from './intake.ts'
@@ -97,22 +98,22 @@ class Queue {
 
 /** Calls back, in order, as the journal comes to cover entries. */
 export class Settler {
-  readonly #journal: Journal
+  readonly #log: Log
   readonly #intake: Intake
   readonly #fsync = new Queue()
   readonly #interval = new Queue()
   #rooms: (() => void)[] = []
 
-  constructor(journal: Journal, intake: Intake) {
-    this.#journal = journal
+  constructor(log: Log, intake: Intake) {
+    this.#log = log
     this.#intake = intake
-    journal.onDurable((durable) => this.#fsync.settle(durable))
-    journal.onWritten((written) => this.#interval.settle(written))
+    log.onDurable((durable) => this.#fsync.settle(durable))
+    log.onWritten((written) => this.#interval.settle(written))
     intake.onRoom(() => this.#room())
   }
 
   add(entry: number, durability: Durability, settled: Settled): void {
-    const covered = durability === 'interval' ? this.#journal.written : this.#journal.durable
+    const covered = durability === 'interval' ? this.#log.written : this.#log.durable
     if (entry <= covered) settled(null)
     else (durability === 'interval' ? this.#interval : this.#fsync).add(entry, settled)
   }

@@ -95,7 +95,7 @@ export class Intake {
 
   constructor(parts: IntakeParts) {
     this.#parts = parts
-    parts.journal.onRoom(() => this.checkRoom())
+    parts.journal.log.onRoom(() => this.checkRoom())
     parts.pipeline.onFlow(() => this.#origins.clear())
   }
 
@@ -118,7 +118,7 @@ export class Intake {
   /** Journals a control entry and acts on it. False when there is no room now. */
   control(control: Control): boolean {
     if (this.#owed.length > 0) return false
-    const entry = this.#parts.journal.append(encodeControl(control))
+    const entry = this.#parts.journal.log.append(encodeControl(control))
     if (entry < 0) return false
     this.#parts.pipeline.control(entry, control)
     return true
@@ -159,17 +159,19 @@ export class Intake {
       return this.#takeUnjournaled(source, origin, bytes, start, end, contentType, received, synced)
     }
     const { topicBytes } = origin
+    const { log } = journal
     const untilWritten = source.durability === 'interval'
     const whole = messageLength(topicBytes.length, end - start, contentType, mark)
-    const opening = journal.opening(whole)
+    const opening = log.opening(whole)
     const shared = opening === this.#opened ? sharedBytes(topicBytes, this.#openedBy) : 0
     const at = journal.reserve(whole - shared, !waits || untilWritten)
     if (at < 0) {
       this.#full = true
       return NO_ROOM
     }
-    if (waits && untilWritten) journal.writeSoon()
-    const { buffer, last: entry } = journal
+    if (waits && untilWritten) log.writeSoon()
+    const { buffer } = log
+    const entry = log.next - 1
     if (opening === entry) {
       this.#opened = entry
       this.#openedBy = topicBytes
@@ -227,7 +229,7 @@ export class Intake {
       this.#full = true
       return
     }
-    if (!this.#full || !this.#parts.journal.roomy || !this.#journalShown()) return
+    if (!this.#full || !this.#parts.journal.log.roomy || !this.#journalShown()) return
     this.#full = false
     for (const listener of this.#roomListeners) listener()
   }
@@ -259,7 +261,7 @@ export class Intake {
   #journalShown(): boolean {
     if (this.#owed.length === 0) return true
     const { journal } = this.#parts
-    if (journal.append(encodeControl({ type: 'advance', shown: this.#owed })) < 0) return false
+    if (journal.log.append(encodeControl({ type: 'advance', shown: this.#owed })) < 0) return false
     this.#owed = []
     return true
   }

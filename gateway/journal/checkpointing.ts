@@ -43,6 +43,8 @@ const EVERY_BYTES = 64 << 20
 const TIMES_OWN_SIZE = 20
 /** One that could not be made is tried again after this, ms: a full disk is not asked each second. */
 const RETRY = 10_000
+/** Under load a moment may be the wrong one: nobody hears of it before none could be made for so long, ms. */
+const PATIENCE = 10_000
 
 export function createCheckpointing(parts: CheckpointingParts): Checkpointing {
   const { journal, pipeline, outbox, deadLetters, store, clock, log } = parts
@@ -51,6 +53,8 @@ export function createCheckpointing(parts: CheckpointingParts): Checkpointing {
   let running: Promise<void> | undefined
   /** Monotonic; a checkpoint failed and is due then. */
   let dueAgain: number | undefined
+  /** Monotonic; none could be made since. */
+  let failing: number | undefined
   const complaint = createComplaint(clock)
 
   const make = async () => {
@@ -66,12 +70,13 @@ export function createCheckpointing(parts: CheckpointingParts): Checkpointing {
     }
     // Everything that changes later must be taken before the first await.
     const windows = pipeline.windows.snapshot()
+    outbox.closeGaps()
     parts.history?.cut(entry)
-    const [bytes] = await Promise.all([encodeCheckpoint({ entry, facts, windows }), journal.flush()])
+    const [bytes] = await Promise.all([encodeCheckpoint({ entry, facts, windows }), journal.log.flush()])
     await outbox.commit(entry, true)
-    await parts.history?.flush(journal.durable)
-    // A log that was closed meanwhile lets its waiters go, and a gap that still grows is not told yet.
-    if (journal.durable < entry || outbox.coveredByAll < entry)
+    await parts.history?.flush(journal.log.durable)
+    // A log that was closed meanwhile lets its waiters go.
+    if (journal.log.durable < entry || outbox.coveredByAll < entry)
       throw new BusyError('SLUICE_CHECKPOINT_EARLY', 'the disk does not hold yet what a checkpoint would count')
     await store.save(bytes, entry)
     writtenAtLast = journal.log.bytesWritten
@@ -82,10 +87,15 @@ export function createCheckpointing(parts: CheckpointingParts): Checkpointing {
     running ??= make()
       .then(() => {
         dueAgain = undefined
+        failing = undefined
         complaint.recovered(() => log.info({}, 'checkpoints are made again'))
       })
       .catch((error) => {
-        dueAgain = clock.monotonic() + (error instanceof BusyError ? 0 : RETRY)
+        const at = clock.monotonic()
+        const busy = error instanceof BusyError
+        failing ??= at
+        dueAgain = at + (busy ? 0 : RETRY)
+        if (busy && at - failing < PATIENCE) return
         complaint.raise(codeOf(error), () =>
           log.warn({ reason: reasonOf(error) }, 'no checkpoint could be made; the next start replays more'),
         )

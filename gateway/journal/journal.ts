@@ -17,33 +17,14 @@ export interface Journal {
   readonly log: Log
   /** Number of the last entry appended. */
   readonly last: number
-  /** Highest entry that is on disk. */
-  readonly durable: number
-  /** Highest entry that was handed to the kernel. */
-  readonly written: number
-  /** Where a reserved entry is written. */
-  readonly buffer: Buffer
-  /** Number of the first entry of the frame that one of `length` bytes would join; its own when it would begin one. */
-  opening(length: number): number
   /** From an entry's arrival to its being on disk, the first one of each commit. */
   readonly latency: Latency
   /** Age of the oldest entry that is not on disk, ms; undefined when all is. */
   readonly lag: number | undefined
-  /** Half of the buffer is free. */
-  readonly roomy: boolean
-  /** Room for one entry in `buffer`: its offset, or -1 when there is none. Its number is `last` afterwards. */
+  /** As the log's, and timed. The entry's number is `last` afterwards. */
   reserve(length: number, lazy: boolean): number
-  /** A control entry's number, or -1 when there is no room. */
-  append(bytes: Buffer): number
-  /** Somebody waits until what was appended so far is written. */
-  writeSoon(): void
   /** Somebody waits for what was appended so far, and may wait `patience` ms more. */
   commitWithin(patience: number): void
-  /** Resolves when all that was appended is on disk. */
-  flush(): Promise<void>
-  onDurable(listener: (durable: number) => void): void
-  onWritten(listener: (written: number) => void): void
-  onRoom(listener: () => void): void
   /** Entries from `from` on that are on disk, in order. */
   replay(from: number, visit: (entry: number, content: Entry) => void): Promise<Replayed>
 }
@@ -89,27 +70,8 @@ export function createJournal(log: Log, clock: Clock): Journal {
     get last() {
       return log.next - 1
     },
-    get durable() {
-      return log.durable
-    },
-    get written() {
-      return log.written
-    },
-    get buffer() {
-      return log.buffer
-    },
-    get roomy() {
-      return log.roomy
-    },
-    opening: (length) => log.opening(length),
     reserve: (length, lazy) => timing(log.reserve(length, lazy)),
-    append: (bytes) => log.append(bytes),
-    writeSoon: () => log.writeSoon(),
     commitWithin,
-    flush: () => log.flush(),
-    onDurable: (listener) => log.onDurable(listener),
-    onWritten: (listener) => log.onWritten(listener),
-    onRoom: (listener) => log.onRoom(listener),
     replay: (from, visit) => replay(log, from, visit),
   }
 }

@@ -86,10 +86,22 @@ async function lookAtEnd(file: ReadableFile, items: Survey['items'][number][], s
   const bytes = Buffer.alloc(last.end - last.offset)
   const taken = await file.read(bytes, 0, bytes.length, last.offset).catch(() => 0)
   const first = bytes.findIndex((byte) => byte !== 0)
-  if (taken < bytes.length || (first >= 0 && first < FRAME_HEAD)) return size
   const rot = bytes.reduce((count, byte) => (byte === 0 ? count : count + 1), 0)
-  if (rot > MOST_ROT || (rot > 0 && (last.offset + first) % SECTOR < MOST_ROT)) return size
+  if (taken < bytes.length || (rot > 0 && !isRot(rot, first, last.offset))) return size
   items.pop()
   if (rot > 0) items.push({ kind: 'rotten', offset: last.offset, end: last.end })
   return last.offset
+}
+
+/**
+ * Whether `rot` bytes that are not zero, the first of them `first` bytes behind the last frame, which ends at `offset`,
+ * are changed zeros, and not what a power cut has left of a commit.
+ *
+ * One byte alone is: a frame begins with four. (Two exceptions are not worth a false alarm or its lack: the first byte
+ * may be all of a head that its sector had room for, and is taken for that; one frame in 512 ends with a single byte in
+ * its last sector, and when a power cut has kept all its others from the disk it is taken for rot, which costs nothing.)
+ */
+function isRot(rot: number, first: number, offset: number): boolean {
+  if (rot === 1) return first > 0
+  return rot <= MOST_ROT && first >= FRAME_HEAD && (offset + first) % SECTOR >= MOST_ROT
 }

@@ -175,6 +175,11 @@ export class Outbox {
     return undefined
   }
 
+  /** Gaps that still grow end here, so that all that was caused so far can become durable. */
+  closeGaps(): void {
+    for (const name of CLASSES) this.#lanes[name].closeGap()
+  }
+
   /** How long a commit may still wait for more: what a result has waited for the journal counts. */
   #patience(): number {
     const { commit = 100 } = this.options

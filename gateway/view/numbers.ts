@@ -46,14 +46,14 @@ function decode({ pipeline }: NumbersParts, ledgers: readonly SourceLedger[]): S
   return { stage: 'decode', in: inCount, out, bytes, errors, latency: pipeline.latencies.decode }
 }
 
-function journal({ journal: { log, last, durable, latency, lag } }: NumbersParts): StageNumbers {
+function journal({ journal: { log, last, latency, lag } }: NumbersParts): StageNumbers {
   return {
     stage: 'journal',
     in: last,
-    out: durable,
+    out: log.durable,
     bytes: log.bytesWritten,
     errors: log.trouble ? { [log.trouble.code]: log.trouble.attempts } : {},
-    queue: last - durable,
+    queue: last - log.durable,
     latency,
     ...(lag === undefined ? {} : { lag }),
     mustMove: true,

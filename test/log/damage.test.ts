@@ -121,10 +121,13 @@ test('zeros written ahead are no damage after a crash; what is no longer zero am
 
   const crashed = await verifyLog({ directory: DIRECTORY, files: copyOf(disk).mount() })
   assert.deepEqual([crashed.damage, crashed.torn, crashed.records], [[], null, 3])
-  const rotten = Buffer.from(content)
-  flip(rotten, 40_000)
-  const report = await verifyLog({ directory: DIRECTORY, files: copyOf(disk, { path, content: rotten }).mount() })
-  assert.deepEqual([report.damage.length, report.records], [1, 3])
+  // Right behind the last frame, in the middle, at the beginning of a sector.
+  for (const at of [used + 1, 40_000, 40_960, 40_961]) {
+    const rotten = Buffer.from(content)
+    flip(rotten, at)
+    const report = await verifyLog({ directory: DIRECTORY, files: copyOf(disk, { path, content: rotten }).mount() })
+    assert.deepEqual([report.damage.length, report.torn, report.records], [1, null, 3], `byte ${at}`)
+  }
 
   const again = await open(disk)
   assert.deepEqual(
