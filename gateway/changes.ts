@@ -4,8 +4,8 @@
  */
 import type { Clock } from './clock.ts'
 import type { Change } from './http/schemas.ts'
-import type { Files } from './log/files.ts'
-import { type Damage, type Log as DurableLog, openLog, type Trouble } from './log/log.ts'
+import { appendJson, jsonOf } from './log/json.ts'
+import { type Log as DurableLog, type LogPlace, openLog } from './log/log.ts'
 import type { PluginLog } from './plugin.ts'
 
 export interface Changes {
@@ -16,19 +16,11 @@ export interface Changes {
   close(): Promise<void>
 }
 
-export interface ChangesOptions {
-  readonly directory: string
-  readonly files: Files
-  readonly clock: Clock
-  readonly onTrouble: (trouble: Trouble | null) => void
-  readonly onDamage: (damage: Damage) => void
-}
-
 const MAX_BYTES = 4 << 20
 const SEGMENT = 256 << 10
 
-export async function openChanges(options: ChangesOptions): Promise<DurableLog> {
-  return openLog({ ...options, segmentBytes: SEGMENT, compress: true, maxBuffer: 1 << 20 })
+export function openChanges(place: LogPlace): Promise<DurableLog> {
+  return openLog({ ...place, segmentBytes: SEGMENT, compress: true, maxBuffer: 1 << 20 })
 }
 
 export function createChanges(log: DurableLog, clock: Clock, lines: PluginLog): Changes {
@@ -36,17 +28,15 @@ export function createChanges(log: DurableLog, clock: Clock, lines: PluginLog): 
     async add(change) {
       const record: Change = { time: new Date(clock.now()).toISOString(), ...change }
       lines.info(change, `${change.who} ${change.what}`)
-      log.append(Buffer.from(JSON.stringify(record)))
+      appendJson(log, record)
       if (log.trouble !== null) return
       await log.flush()
       await log.retain({ maxBytes: MAX_BYTES })
     },
     async newest(limit) {
       const found: Change[] = []
-      for await (const { count, body, bounds } of log.read(Math.max(log.first, log.next - limit))) {
-        for (let i = 0; i < count; i++)
-          found.push(JSON.parse(body.toString('utf8', bounds[2 * i], bounds[2 * i + 1])) as Change)
-      }
+      for await (const batch of log.read(Math.max(log.first, log.next - limit)))
+        for (const change of jsonOf(batch)) found.push(change as Change)
       return found.reverse()
     },
     close: () => log.close(),

@@ -16,7 +16,7 @@ import { createJournal, type Journal } from '../journal/journal.ts'
 import { countWrites } from '../log/counted.ts'
 import { type Files, realFiles } from '../log/files.ts'
 import { type DirectoryLock, lockDirectory } from '../log/lock.ts'
-import { type Log as DurableLog, type LogOptions, openLog } from '../log/log.ts'
+import { type Log as DurableLog, type LogPlace, openLog } from '../log/log.ts'
 import type { Log } from '../logging.ts'
 import { openOutboxFiles } from '../outbox/durable.ts'
 import type { Outbox } from '../outbox/outbox.ts'
@@ -108,7 +108,7 @@ async function open(parts: StorageParts, lock: DirectoryLock): Promise<Storage> 
     openOutboxOf(config, join(directory, 'outbox'), files, clock, disk),
     maxBytes === 0 ? undefined : openHistory({ ...at('history'), maxBytes }),
     openChanges(at('changes')),
-    openPluginStores({ ...at('plugins'), before: (instance) => settings.store(instance) }),
+    openPluginStores(at('plugins'), (instance) => settings.store(instance)),
   ])
   // Of these entries others were told: a journal that lost its tail must not give their numbers again.
   const floor = Math.max(checkpoints.newest, stored.entry, history?.entry ?? 0) + 1
@@ -151,10 +151,8 @@ async function open(parts: StorageParts, lock: DirectoryLock): Promise<Storage> 
   }
 }
 
-type Place = Pick<LogOptions, 'directory' | 'files' | 'clock'> & Required<Pick<LogOptions, 'onTrouble' | 'onDamage'>>
-
 /** Where something that has a log of its own keeps it, and who hears of its disk. */
-function placesIn(data: string, files: Files, clock: Clock, disk: Disk): (name: string) => Place {
+function placesIn(data: string, files: Files, clock: Clock, disk: Disk): (name: string) => LogPlace {
   return (name) => ({
     directory: join(data, name),
     files,
@@ -164,7 +162,7 @@ function placesIn(data: string, files: Files, clock: Clock, disk: Disk): (name: 
   })
 }
 
-function openJournal({ journal }: Config, place: Place, floor: number): Promise<DurableLog> {
+function openJournal({ journal }: Config, place: LogPlace, floor: number): Promise<DurableLog> {
   const { commit, segment, buffer, compress } = journal
   const eager = commit <= EAGER_UP_TO
   return openLog({

@@ -7,25 +7,14 @@
  * When more of the log is history than state, the state is appended once more, and what is before it is let go. So a
  * change costs its own bytes, however much is kept.
  */
-import type { Clock } from '../clock.ts'
 import { BusyError } from '../errors.ts'
-import type { Files } from '../log/files.ts'
-import { type Damage, type Log, openLog, type Trouble } from '../log/log.ts'
+import { appendJson, jsonOf } from '../log/json.ts'
+import { type Batch, type Log, type LogPlace, openLog } from '../log/log.ts'
 import type { PluginStore } from '../plugin.ts'
 
 export interface PluginStores {
   of(instance: string): PluginStore
   close(): Promise<void>
-}
-
-export interface PluginStoreParts {
-  readonly directory: string
-  readonly files: Files
-  readonly clock: Clock
-  readonly onTrouble: (trouble: Trouble | null) => void
-  readonly onDamage: (damage: Damage) => void
-  /** Where the first builds kept it: what is there is taken over. */
-  readonly before: (instance: string) => PluginStore
 }
 
 const SEGMENT = 1 << 20
@@ -35,19 +24,19 @@ const SLACK = 5000
 
 type Entries = Map<string, unknown>
 
-export async function openPluginStores(parts: PluginStoreParts): Promise<PluginStores> {
-  const { directory, files, clock, onDamage } = parts
+/** @param before where the first builds kept it: what is there is taken over */
+export async function openPluginStores(
+  place: LogPlace,
+  before: (instance: string) => PluginStore,
+): Promise<PluginStores> {
   const failing = createFailing()
   const log = await openLog({
-    directory,
-    files,
-    clock,
+    ...place,
     segmentBytes: SEGMENT,
     maxBuffer: BUFFER,
     compress: true,
-    onDamage,
     onTrouble(trouble) {
-      parts.onTrouble(trouble)
+      place.onTrouble(trouble)
       if (trouble)
         failing.fail(new BusyError('SLUICE_DISK', `what a plugin keeps cannot be written: ${trouble.message}`))
     },
@@ -60,8 +49,7 @@ export async function openPluginStores(parts: PluginStoreParts): Promise<PluginS
 
   async function write(record: readonly unknown[]): Promise<void> {
     if (log.trouble) throw new BusyError('SLUICE_DISK', `what a plugin keeps cannot be written: ${log.trouble.message}`)
-    if (log.append(Buffer.from(JSON.stringify(record))) < 0)
-      throw new BusyError('SLUICE_DISK', 'more is to be kept than the disk takes')
+    if (appendJson(log, record) < 0) throw new BusyError('SLUICE_DISK', 'more is to be kept than the disk takes')
     compact()
     await failing.unless(log.flush())
   }
@@ -71,8 +59,7 @@ export async function openPluginStores(parts: PluginStoreParts): Promise<PluginS
     const from = log.next
     // No room: the history stays, and the next change tries again.
     for (const [instance, entries] of instances)
-      for (const [key, value] of entries)
-        if (log.append(Buffer.from(JSON.stringify([instance, key, value]))) < 0) return
+      for (const [key, value] of entries) if (appendJson(log, [instance, key, value]) < 0) return
     records = live
     // What cannot be deleted now is deleted with what comes after it.
     log
@@ -84,10 +71,10 @@ export async function openPluginStores(parts: PluginStoreParts): Promise<PluginS
   function entriesOf(instance: string): Entries {
     const known = instances.get(instance)
     if (known) return known
-    const entries: Entries = new Map(parts.before(instance).entries())
+    const entries: Entries = new Map(before(instance).entries())
     live += entries.size
     instances.set(instance, entries)
-    for (const [key, value] of entries) log.append(Buffer.from(JSON.stringify([instance, key, value])))
+    for (const [key, value] of entries) appendJson(log, [instance, key, value])
     return entries
   }
 
@@ -115,16 +102,15 @@ export async function openPluginStores(parts: PluginStoreParts): Promise<PluginS
 
 async function read(log: Log): Promise<Map<string, Entries>> {
   const instances = new Map<string, Entries>()
-  const take = (text: string) => {
-    const record = JSON.parse(text) as [string, string] | [string, string, unknown]
+  const take = (record: [string, string] | [string, string, unknown]) => {
     const [instance, key] = record
     const entries = instances.get(instance) ?? new Map()
     instances.set(instance, entries)
     if (record.length === 3) entries.set(key, record[2])
     else entries.delete(key)
   }
-  const visit = ({ count, body, bounds }: { count: number; body: Buffer; bounds: ArrayLike<number> }) => {
-    for (let i = 0; i < count; i++) take(body.toString('utf8', bounds[2 * i], bounds[2 * i + 1]))
+  const visit = (batch: Batch) => {
+    for (const record of jsonOf(batch)) take(record as Parameters<typeof take>[0])
   }
   for await (const batch of log.read(log.first)) visit(batch)
   for (const batch of log.undecided(log.first)) visit(batch)

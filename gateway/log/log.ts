@@ -75,6 +75,10 @@ export interface LogOptions {
   readonly onDamage?: (damage: Damage) => void
 }
 
+/** Where something keeps a log of its own, and who hears of its disk. */
+export type LogPlace = Pick<LogOptions, 'directory' | 'files' | 'clock'> &
+  Required<Pick<LogOptions, 'onTrouble' | 'onDamage'>>
+
 export interface Log {
   /** 16 hexadecimal digits, made when the log was created anew. */
   readonly epoch: string

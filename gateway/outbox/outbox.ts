@@ -12,13 +12,15 @@
  * - Every number is a record or lies in a gap; `lane.ts` says how, also after a crash.
  */
 import type { Clock, Timer } from '../clock.ts'
-import { createLatency, observe } from '../http/latency.ts'
+import type { Latency } from '../http/latency.ts'
 import { CLASSES, type Outgoing, type RecordClass } from '../record.ts'
 import { within } from '../within.ts'
 import { DEFAULT_RESERVE, type PerClass, type WhenFull } from './budget.ts'
 import { Cursor, type SinkCursor } from './cursor.ts'
+import { createExpiry, type Expiry } from './expiry.ts'
 import { Lane } from './lane.ts'
 import type { Jump } from './numbering.ts'
+import { Readiness } from './readiness.ts'
 import { Room } from './room.ts'
 import { Saver } from './saver.ts'
 import type { StateKeeper } from './state.ts'
@@ -55,16 +57,11 @@ export interface OutboxParts {
 
 /** Writing that failed is tried again after this, ms. */
 const RETRY = 1000
-/** How often it is looked what is too old, ms. */
-const EXPIRE_EVERY = 60_000
 /** Closing waits this long for the disk, ms. */
 const CLOSE_WITHIN = 1000
 
 export class Outbox {
   readonly options: OutboxOptions
-  /** From the closing of a window until its result may be sent: of all in a commit what the oldest waited. */
-  readonly latency = createLatency()
-  #unready: { readonly since: number; readonly number: number } | undefined
   readonly #clock: Clock
   readonly #lanes: PerClass<Lane>
   readonly #room: Room
@@ -73,14 +70,15 @@ export class Outbox {
   readonly #base: number
   readonly #cursors = new Map<string, Cursor>()
   #commitTimer: Timer | undefined
-  #ageTimer: Timer | undefined
-  #expiring: Promise<void> | undefined
+  readonly #readiness: Readiness
+  #expiry: Expiry | undefined
 
   /** @internal use `openOutbox` */
   constructor(options: OutboxOptions, parts: OutboxParts) {
     const { clock, stores, state: keeper } = parts
     this.options = options
     this.#clock = clock
+    this.#readiness = new Readiness(clock)
     const { saved } = keeper
     const sameJournal = saved === undefined || saved.journal === options.journal
     const marked = Math.max(...CLASSES.map((name) => stores[name].marked))
@@ -113,6 +111,11 @@ export class Outbox {
     })
   }
 
+  /** From the closing of a window until its result may be sent. */
+  get latency(): Latency {
+    return this.#readiness.latency
+  }
+
   /** False when no sink wants a class: its records need not even be made. */
   wants(recordClass: RecordClass): boolean {
     for (const cursor of this.#cursors.values()) if (cursor.classes.includes(recordClass)) return true
@@ -133,7 +136,7 @@ export class Outbox {
     const bytes = lane.encode(record)
     if (this.#room.make(recordClass, bytes.length)) lane.keep(own, bytes)
     else lane.refuse(own)
-    if (recordClass === 'result') this.#unready ??= { since: this.#clock.monotonic(), number: lane.next - 1 }
+    if (recordClass === 'result') this.#readiness.made(lane.next - 1)
   }
 
   /** Highest entry whose records of a class are all durable. */
@@ -182,9 +185,7 @@ export class Outbox {
 
   /** How long a commit may still wait for more: what a result has waited for the journal counts. */
   #patience(): number {
-    const { commit = 100 } = this.options
-    if (this.#unready === undefined) return commit
-    return Math.max(0, commit - (this.#clock.monotonic() - this.#unready.since))
+    return Math.max(0, (this.options.commit ?? 100) - this.#readiness.waited)
   }
 
   /** Writes what was released by `commit`. */
@@ -264,7 +265,7 @@ export class Outbox {
     // A disk in trouble does not take it, however long one waits.
     await within(this.#clock, CLOSE_WITHIN, this.flush())
     this.#commitTimer?.cancel()
-    this.#ageTimer?.cancel()
+    this.#expiry?.cancel()
     this.#saver.cancel()
     await within(this.#clock, CLOSE_WITHIN, this.save())
     await Promise.all(CLASSES.map((name) => this.#lanes[name].close()))
@@ -273,21 +274,12 @@ export class Outbox {
   /** @internal */
   async open(): Promise<void> {
     await Promise.all(CLASSES.map((name) => this.#lanes[name].open()))
-    if (this.options.maxAge !== undefined) this.#ageTimer = this.#clock.every(EXPIRE_EVERY, () => void this.expire())
+    this.#expiry = createExpiry(this.#lanes, this.options.maxAge, () => this.save(), this.#clock)
   }
 
   /** Drops what is older than `maxAge`. */
-  expire(): Promise<void> {
-    this.#expiring ??= this.#expireNow().finally(() => {
-      this.#expiring = undefined
-    })
-    return this.#expiring
-  }
-
-  async #expireNow(): Promise<void> {
-    const { maxAge } = this.options
-    if (maxAge === undefined) return
-    for (const name of CLASSES) while (await this.#lanes[name].expire(maxAge)) await this.save()
+  async expire(): Promise<void> {
+    await this.#expiry?.now()
   }
 
   #flushLater(): void {
@@ -298,20 +290,12 @@ export class Outbox {
     })
   }
 
-  /** The result that waited longest was made at `since`; now it may be sent. */
-  #noteReady(durable: number): void {
-    const unready = this.#unready
-    if (unready === undefined || durable < unready.number) return
-    observe(this.latency, this.#clock.monotonic() - unready.since, durable - unready.number + 1)
-    this.#unready = undefined
-  }
-
   async #flushLane(name: RecordClass): Promise<void> {
     const lane = this.#lanes[name]
     const before = lane.shelf.durable
     await lane.flush()
     if (lane.shelf.durable === before) return
-    if (name === 'result') this.#noteReady(lane.shelf.durable)
+    if (name === 'result') this.#readiness.reached(lane.shelf.durable)
     for (const cursor of this.#cursors.values()) if (cursor.classes.includes(name)) cursor.wake()
     this.#room.tell()
   }

@@ -11,14 +11,8 @@ function open(
   before: (instance: string) => PluginStore = () => memoryStore(),
   clock = new FakeClock(),
 ) {
-  return openPluginStores({
-    directory: '/data/plugins',
-    files: disk.mount(),
-    clock,
-    onTrouble() {},
-    onDamage() {},
-    before,
-  })
+  const place = { directory: '/data/plugins', files: disk.mount(), clock, onTrouble() {}, onDamage() {} }
+  return openPluginStores(place, before)
 }
 
 test('what an instance keeps is there again after a crash, what it deleted is not, and others do not see it', async () => {
