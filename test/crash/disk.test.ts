@@ -54,7 +54,7 @@ after(async () => {
 
 async function prepare(options: { tmpfs?: boolean; config?: object } = {}): Promise<Run> {
   const receiver = await startReceiver()
-  const site = createSite(crashConfig(receiver.port, options.config))
+  const site = createSite(crashConfig(receiver.port, { log: { level: 'info' }, ...options.config }))
   mkdirSync(site.data)
   if (options.tmpfs) execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', site.data])
   const gateways: GatewayProcess[] = []
