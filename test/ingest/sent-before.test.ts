@@ -18,8 +18,8 @@ async function setUp() {
   const journal = createJournal(log, clock)
   const put = async (source: number, mark: Buffer) => {
     const at = journal.reserve(messageLength(TOPIC.length, 0, undefined, mark), false)
-    writeHead(journal.buffer, at, 0, source, clock.now(), TOPIC, 0, undefined, mark)
-    await journal.flush()
+    writeHead(journal.log.buffer, at, 0, source, clock.now(), TOPIC, 0, undefined, mark)
+    await journal.log.flush()
   }
   return { clock, journal, put }
 }
