@@ -49,13 +49,15 @@ export interface Scenario {
   readonly rules?: object
   /** Of MQTT; default 4, which is 3.1.1. */
   readonly version?: 4 | 5
+  /** See `Load`; default 0. */
+  readonly warmUp?: number
 }
 
 const CONNECTIONS = 50
 const DEVICES = 5000
 
 function load(port: number, scenario: Scenario): object {
-  const { messages, qos, rate = 0, step = 20, version = 4 } = scenario
+  const { messages, qos, rate = 0, step = 20, version = 4, warmUp = 0 } = scenario
   return {
     port,
     connections: CONNECTIONS,
@@ -67,6 +69,7 @@ function load(port: number, scenario: Scenario): object {
     start: Date.now() - 3_600_000,
     step,
     version,
+    warmUp,
   }
 }
 
