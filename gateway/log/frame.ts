@@ -93,7 +93,9 @@ export async function sealFrame(frame: Frame, seed: number, durable: number, com
 export function rawBody(head: FrameHead, body: Buffer): Buffer | null {
   if ((head.flags & DEFLATED) === 0) return body
   try {
-    const raw = inflateRawSync(body, { maxOutputLength: Math.max(1, head.rawLength) })
+    // One chunk that is not filled to its end: several would be put together, which takes the memory twice.
+    const options = { maxOutputLength: Math.max(1, head.rawLength), chunkSize: Math.max(64, head.rawLength + 1) }
+    const raw = inflateRawSync(body, options)
     return raw.length === head.rawLength ? raw : null
   } catch {
     return null
