@@ -37,14 +37,15 @@ export interface Gateway {
 
 export const quick = quicker(10)
 
-export async function start(t: TestContext, options: object = {}, keys = ''): Promise<Gateway> {
+/** @param dtls further options of the DTLS listener, which is there when there are keys */
+export async function start(t: TestContext, options: object = {}, keys = '', dtls: object = {}): Promise<Gateway> {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-coap-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   const keyFile = join(folder, 'keys')
   writeFileSync(keyFile, keys, { mode: 0o600 })
   const config = coap.config.parse({
     listen: '127.0.0.1:0',
-    ...(keys !== '' && { dtls: { listen: '127.0.0.1:0', pskFile: keyFile } }),
+    ...(keys !== '' && { dtls: { listen: '127.0.0.1:0', pskFile: keyFile, ...dtls } }),
     ...options,
   })
   const warnings: string[] = []

@@ -1,8 +1,9 @@
 /** Clients of others, built from the source folder that an environment variable names. */
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
@@ -16,9 +17,10 @@ export function absent(variable: string): string | false {
 /** Builds it, unless that was done before. @returns the program's path */
 export function built(name: string, variable: string): string {
   const script = fileURLToPath(new URL(`../../peers/${name}.sh`, import.meta.url))
-  const build = join(tmpdir(), `sluice-peer-${name}`)
+  const source = resolve(process.env[variable] as string)
+  const build = join(tmpdir(), `sluice-peer-${name}-${createHash('sha256').update(source).digest('hex').slice(0, 8)}`)
   const stdio = ['ignore', 'pipe', 'ignore'] as const
-  return execFileSync(script, [process.env[variable] as string, build], { stdio: [...stdio], encoding: 'utf8' }).trim()
+  return execFileSync(script, [source, build], { stdio: [...stdio], encoding: 'utf8' }).trim()
 }
 
 export interface Running {
