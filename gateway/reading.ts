@@ -47,6 +47,8 @@ export interface Device {
   readonly id: string
   /** One place per window definition (see `window/`), empty until used. */
   readonly slots: unknown[]
+  /** Per group of rules what they know of it; see `rules/keys.ts`. */
+  judged?: unknown[] | undefined
   /** Its series in the history; see `history/`. */
   history?: object
   /** What it sent last, for people and for preconditions of commands; see `devices.ts`. */

@@ -1,34 +1,26 @@
 /**
  * What becomes of rules whose conditions became true: they wait for their time (`for`), are raised, said again, seen by
- * a person, and cleared. Each step is a record, and does what the rule says.
+ * a person, and cleared.
  */
-import type { CommandOrder } from '../commands/command.ts'
 import type { AlertRecord } from '../record.ts'
+import { type Active, Actives } from './active.ts'
 import type { CompiledRule } from './condition.ts'
-import type { Effect, RuleDefinition, Value } from './definition.ts'
-import { fill, fillAll } from './effects.ts'
+import type { RuleDefinition, Value } from './definition.ts'
 import type { Seen } from './facts.ts'
-import type { Active, Key, KeyState } from './key-state.ts'
+import type { Key, KeyState } from './key-state.ts'
 import { type SavedStorms, Storms } from './storms.ts'
+import { type Deeds, Telling, type TellingHost } from './telling.ts'
 
-export interface AlertHost {
+export interface AlertHost extends TellingHost {
   /** The rules' clock, ms. */
   readonly clock: number
   /** The same as a wall clock. */
   readonly wall: number
-  /** False while the journal is replayed. */
-  readonly live: boolean
-  append(record: AlertRecord): void
   /** Something about the key may be due earlier than before. */
   settle(key: KeyState): void
   definition(rule: string): RuleDefinition | undefined
-}
-
-export interface Deeds {
-  /** Orders a command; part of the processing of an entry. */
-  readonly order: (by: string, order: CommandOrder) => void
-  /** On the local broker; only called live. */
-  readonly publish: (topic: string, payload: Buffer, retain: boolean) => void
+  /** Of all rules. */
+  keys(): Iterable<KeyState>
 }
 
 /** An alert that is raised, for people. */
@@ -52,117 +44,106 @@ export interface SavedAlerts {
   readonly said?: readonly AlertRecord[]
 }
 
-/** How much of what alerts did is remembered for people; it is in every checkpoint. */
-const REMEMBERED = 100
-
 export class Alerts {
   readonly #host: AlertHost
-  readonly #deeds: Deeds
+  readonly #telling: Telling
   readonly #storms: Storms
-  /** Raised ones by id. */
-  readonly #raised = new Map<string, { readonly key: KeyState; readonly rule: CompiledRule; readonly active: Active }>()
-  #said: AlertRecord[] = []
+  #actives = new Actives()
   #next = 1
+  /** Alerts that are raised. */
+  open = 0
   readonly counts = { raised: 0, cleared: 0, suppressed: 0 }
 
   constructor(host: AlertHost, deeds: Deeds) {
     this.#host = host
-    this.#deeds = deeds
-    this.#storms = new Storms((rule, suppressed) => this.#sayStorm(rule, suppressed))
-  }
-
-  get open(): number {
-    return this.#raised.size
+    this.#telling = new Telling(host, deeds)
+    this.#storms = new Storms((rule, suppressed) => {
+      const definition = host.definition(rule)
+      if (definition) this.#telling.sayStorm(definition, suppressed, host.wall)
+    })
   }
 
   has(id: string): boolean {
-    return this.#raised.has(id)
+    return this.#find(id) !== undefined
   }
 
   list(): readonly RaisedAlert[] {
-    return [...this.#raised.values()].map(({ key, rule, active }) => ({
-      id: active.id,
-      rule: rule.definition.name,
+    return this.#raised().map(({ id, rule: { definition }, key, raisedAt, acknowledged, seen, value }) => ({
+      id: `${id}`,
+      rule: definition.name,
       key: key.key,
-      severity: rule.definition.severity,
-      raised: active.raisedAt,
-      acknowledged: active.acknowledged,
-      ...active.seen,
-      ...(active.value === undefined ? {} : { value: active.value }),
+      severity: definition.severity,
+      raised: raisedAt,
+      acknowledged,
+      ...seen,
+      ...(value === undefined ? {} : { value }),
     }))
   }
 
   /** What alerts did last, newest first. */
   history(): readonly AlertRecord[] {
-    return this.#said.toReversed()
+    return this.#telling.said.toReversed()
   }
 
   state(): SavedAlerts {
-    return { nextAlert: this.#next, storms: this.#storms.state(), said: this.#said }
+    return { nextAlert: this.#next, storms: this.#storms.state(), said: this.#telling.said }
   }
 
   restore({ nextAlert, storms, said = [] }: SavedAlerts): void {
     this.#next = nextAlert
     this.#storms.restore(storms)
-    this.#said = [...said]
+    this.#telling.said = [...said]
   }
 
   /** Rules are arranged anew; what is raised comes back by `known`. */
   forgetAll(): void {
-    this.#raised.clear()
+    this.open = 0
+    this.#actives = new Actives()
   }
 
   /** A key that was saved, with what was raised for it. */
   known(key: KeyState): void {
-    for (const [rule, active] of key.active)
-      if (active.raised && active.id !== '') this.#raised.set(active.id, { key, rule, active })
+    for (let active = key.active; active !== undefined; active = active.next)
+      if (active.raised && active.rule.alerts) this.open++
   }
 
   /** A rule that stays as it is keeps its alerts. */
   clearAllBut(kept: ReadonlySet<string>): void {
-    for (const { key, rule, active } of [...this.#raised.values()])
-      if (!kept.has(rule.definition.name)) this.#clear(rule, key, active, this.#host.wall)
+    for (const active of this.#raised())
+      if (!kept.has(active.rule.definition.name)) this.#clear(active, this.#host.wall)
   }
 
   /** A leaf of the rule changed for this key at event time `time`. */
   changed(rule: CompiledRule, key: KeyState, time: number): void {
-    const active = key.active.get(rule)
+    const active = key.activeOf(rule)
     const holds = rule.when(key.truth)
     if (!active) {
       if (holds) this.#begin(rule, key, time)
     } else if (!active.raised) {
-      if (!holds) {
-        key.active.delete(rule)
-        key.pending--
-      }
-    } else if (rule.clear ? rule.clear(key.truth) : !holds) this.#clear(rule, key, active, time)
+      if (!holds) this.#end(active)
+    } else if (rule.clear ? rule.clear(key.truth) : !holds) this.#clear(active, time)
   }
 
   /** Event time went on while conditions wait for their time to be over. */
   waited(key: KeyState, time: number): void {
-    for (const [rule, active] of key.active)
-      if (!active.raised && time - active.since >= rule.definition.for) this.#raise(rule, key, active, time)
+    for (let active = key.active; active !== undefined; active = active.next)
+      if (!active.raised && time - active.since >= active.rule.definition.for) this.#raise(active, time)
   }
 
   /** The rules' clock went on. @param floor silence does not count before this */
   elapsed(key: KeyState, floor: number): void {
     const { clock, wall } = this.#host
-    for (const [rule, active] of key.active) {
-      const { definition } = rule
-      if (!active.raised) {
-        if (Math.max(active.sinceClock, floor) + definition.for <= clock) this.#raise(rule, key, active, wall)
-      } else if (mayRepeat(definition, active) && active.said + definition.repeat <= clock)
-        this.#repeat(rule, key, active, wall)
+    for (let active = key.active; active !== undefined; active = active.next) {
+      if (dueAt(active, floor) > clock) continue
+      if (active.raised) this.#repeat(active, wall)
+      else this.#raise(active, wall)
     }
   }
 
   /** When the rules' clock may change something about the key. */
   dueOf(key: KeyState, floor: number): number {
     let due = Number.POSITIVE_INFINITY
-    for (const [{ definition }, active] of key.active) {
-      if (!active.raised) due = Math.min(due, Math.max(active.sinceClock, floor) + definition.for)
-      else if (mayRepeat(definition, active)) due = Math.min(due, active.said + definition.repeat)
-    }
+    for (let active = key.active; active !== undefined; active = active.next) due = Math.min(due, dueAt(active, floor))
     return due
   }
 
@@ -176,144 +157,78 @@ export class Alerts {
   }
 
   acknowledge(id: string, seen: Seen, now: number): void {
-    const alert = this.#raised.get(id)
-    if (!alert || alert.active.acknowledged) return
-    alert.active.acknowledged = true
-    alert.active.seen = seen
-    this.#say('acknowledged', alert.rule, alert.key, alert.active, now, seen)
+    const active = this.#find(id)
+    if (!active || active.acknowledged) return
+    active.acknowledged = true
+    active.seen = seen
+    this.#telling.say('acknowledged', active, now, seen)
+  }
+
+  /** In the order in which they were raised. People ask for them, now and then: to keep a list would cost each alert. */
+  #raised(): Active[] {
+    const raised: Active[] = []
+    for (const key of this.#host.keys())
+      for (let active = key.active; active !== undefined; active = active.next)
+        if (active.raised && active.rule.alerts) raised.push(active)
+    return raised.sort((a, b) => a.id - b.id)
+  }
+
+  #find(id: string): Active | undefined {
+    return this.#raised().find((active) => `${active.id}` === id)
   }
 
   #begin(rule: CompiledRule, key: KeyState, time: number): void {
-    const active: Active = {
-      raised: false,
-      since: time,
-      sinceClock: this.#host.clock,
-      id: '',
-      raisedAt: 0,
-      said: 0,
-      acknowledged: false,
-      silent: false,
-    }
-    key.active.set(rule, active)
-    key.pending++
-    if (rule.definition.for === 0) this.#raise(rule, key, active, time)
+    const active = this.#actives.take(rule, key, time, this.#host.clock)
+    key.begin(active)
+    if (rule.definition.for === 0) this.#raise(active, time)
     else this.#host.settle(key)
   }
 
-  #raise(rule: CompiledRule, key: KeyState, active: Active, time: number): void {
-    const { definition, shows } = rule
+  #raise(active: Active, time: number): void {
+    const { rule, key } = active
     const { clock } = this.#host
-    const value = key.value(shows)
     key.pending--
     active.raised = true
     active.raisedAt = time
     active.said = clock
-    active.silent = !this.#storms.admit(definition, clock)
-    active.id = `${this.#next++}`
-    if (value !== undefined) active.value = value
+    active.silent = !this.#storms.admit(rule.definition, clock)
+    active.id = this.#next++
+    active.value = key.value(rule.shows)
     this.counts.raised++
     if (active.silent) this.counts.suppressed++
-    if (definition.effects.some(isAlert)) this.#raised.set(active.id, { key, rule, active })
-    this.#say('raised', rule, key, active, time)
-    this.#act(definition, 'raised', key, value, time)
-    if (definition.repeat > 0) this.#host.settle(key)
+    if (rule.alerts) this.open++
+    this.#telling.say('raised', active, time)
+    this.#telling.act('raised', active, time)
+    if (rule.definition.repeat > 0) this.#host.settle(key)
   }
 
-  #repeat(rule: CompiledRule, key: KeyState, active: Active, time: number): void {
+  #repeat(active: Active, time: number): void {
     active.said = this.#host.clock
-    const value = key.value(rule.shows)
-    if (value !== undefined) active.value = value
-    this.#say('repeated', rule, key, active, time)
+    active.value = active.key.value(active.rule.shows) ?? active.value
+    this.#telling.say('repeated', active, time)
   }
 
-  #clear(rule: CompiledRule, key: KeyState, active: Active, time: number): void {
-    const value = key.value(rule.shows)
-    key.active.delete(rule)
-    this.#raised.delete(active.id)
-    if (value === undefined) delete active.value
-    else active.value = value
+  #clear(active: Active, time: number): void {
+    const { rule, key } = active
+    active.value = key.value(rule.shows)
     this.counts.cleared++
-    this.#say('cleared', rule, key, active, time)
-    this.#act(rule.definition, 'cleared', key, value, time)
+    if (rule.alerts) this.open--
+    this.#telling.say('cleared', active, time)
+    this.#telling.act('cleared', active, time)
+    this.#end(active)
   }
 
-  #say(
-    state: AlertRecord['state'],
-    { definition }: CompiledRule,
-    key: KeyState,
-    active: Active,
-    time: number,
-    seen?: Seen,
-  ): void {
-    if (active.silent || !definition.effects.some(isAlert)) return
-    this.#append(alertRecord(definition, active.id, key.key, state, time, active.value, seen))
-  }
-
-  #sayStorm(rule: string, suppressed: number): void {
-    const definition = this.#host.definition(rule)
-    if (definition) this.#append(alertRecord(definition, '', {}, 'repeated', this.#host.wall, { suppressed }))
-  }
-
-  #append(record: AlertRecord): void {
-    this.#said.push(record)
-    if (this.#said.length > REMEMBERED) this.#said.shift()
-    this.#host.append(record)
-  }
-
-  #act(
-    definition: RuleDefinition,
-    state: 'raised' | 'cleared',
-    key: KeyState,
-    value: Value | undefined,
-    time: number,
-  ): void {
-    const effects = state === 'raised' ? definition.effects : definition.onClear
-    if (effects.every(isAlert)) return
-    const { name, severity } = definition
-    // A part of the key goes before a word of ours of the same name: `state` may be a state of Australia.
-    const values = { rule: name, severity, state, ...(value === undefined ? {} : { value }), ...key.key }
-    for (const effect of effects) {
-      if ('command' in effect) {
-        const { device, command, args, ...rest } = effect.command
-        const order = { ...rest, device: fill(device, values), command: fill(command, values) }
-        this.#deeds.order(`rule:${name}`, args === undefined ? order : { ...order, args: fillAll(args, values) })
-      } else if ('publish' in effect && this.#host.live) {
-        const { topic, payload, retain } = effect.publish
-        const body =
-          payload === undefined ? alertRecord(definition, '', key.key, state, time, value) : fillAll(payload, values)
-        const text = typeof body === 'string' ? body : JSON.stringify(body)
-        this.#deeds.publish(fill(topic, values), Buffer.from(text), retain)
-      }
-    }
+  #end(active: Active): void {
+    active.key.end(active)
+    this.#actives.give(active)
   }
 }
 
-function mayRepeat({ repeat }: RuleDefinition, { acknowledged, silent }: Active): boolean {
-  return repeat > 0 && !acknowledged && !silent
-}
-
-function isAlert(effect: Effect): boolean {
-  return 'alert' in effect
-}
-
-function alertRecord(
-  { name, severity }: RuleDefinition,
-  id: string,
-  key: Key,
-  state: AlertRecord['state'],
-  time: number,
-  value: unknown,
-  seen?: Seen,
-): AlertRecord {
-  return {
-    kind: 'alert',
-    rule: name,
-    key,
-    state,
-    severity,
-    time: new Date(time).toISOString(),
-    ...(value === undefined ? {} : { value }),
-    ...(id === '' ? {} : { id }),
-    ...seen,
-  }
+/** When the rules' clock raises it, or says it again; Infinity: never. */
+function dueAt(
+  { rule: { definition }, raised, sinceClock, said, acknowledged, silent }: Active,
+  floor: number,
+): number {
+  if (!raised) return Math.max(sinceClock, floor) + definition.for
+  return definition.repeat > 0 && !acknowledged && !silent ? said + definition.repeat : Number.POSITIVE_INFINITY
 }

@@ -24,7 +24,8 @@ export class Arrangement {
     }
     this.definitions = definitions
     this.#devices = devices
-    this.groups = [...bySignature].map(([signature, rules]) => new Group(signature, rules, host))
+    for (const device of devices.all()) if (device.judged) device.judged = undefined
+    this.groups = [...bySignature].map(([signature, rules], i) => new Group(signature, rules, i, host))
     this.onReadings = this.groups.filter(({ on }) => on === READINGS)
     for (const group of this.groups) {
       if (group.on !== READINGS) this.#onResults.set(group.on, [...this.onResults(group.on), group])
@@ -36,7 +37,7 @@ export class Arrangement {
   }
 
   save(): SavedGroup[] {
-    return this.groups.map((group) => ({ signature: group.signature, keys: [...group.keys()].map(saveKey) }))
+    return this.groups.map((group) => ({ signature: group.signature, keys: group.keys.all.map(saveKey) }))
   }
 
   /**
@@ -76,15 +77,15 @@ export class Arrangement {
   #expect(group: Group): void {
     for (const { definition, leaves } of group.rules) {
       const device = definition.where.device
-      if (device === undefined || device.includes('*') || group.by.join() !== 'device') continue
+      if (device === undefined || device.includes('*') || !group.keys.byDevice) continue
       if (leaves.some(({ kind }) => kind === ABSENT)) this.#keyOf(group, { device })
     }
   }
 
   #keyOf(group: Group, key: Key): KeyState | undefined {
-    if (group.by.join() !== 'device') return group.find(key, undefined)
+    if (!group.keys.byDevice) return group.keys.find(key, undefined)
     try {
-      return group.find(key, this.#devices.get(key.device ?? ''))
+      return group.keys.find(key, this.#devices.get(key.device ?? ''))
     } catch (error) {
       if (error instanceof DecodeError) return undefined
       throw error

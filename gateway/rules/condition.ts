@@ -48,6 +48,8 @@ export interface CompiledRule {
   readonly leaves: readonly CompiledLeaf[]
   /** The field whose value an alert shows. */
   readonly shows: string | undefined
+  /** It raises alerts: not all rules do. */
+  readonly alerts: boolean
 }
 
 const never = () => false
@@ -78,7 +80,8 @@ export function compileRule(definition: RuleDefinition, index: number, firstLeaf
   const when = compile(definition.when)
   const shows = leaves.find(({ field }) => field !== undefined)?.field
   const clear = definition.clear && compile(definition.clear)
-  return { definition, index, when, clear, leaves, shows }
+  const alerts = definition.effects.some((effect) => 'alert' in effect)
+  return { definition, index, when, clear, leaves, shows, alerts }
 }
 
 type LeafParts = Omit<CompiledLeaf, 'index' | 'rule'>
@@ -158,8 +161,14 @@ function comparable(value: Value): Value {
 
 /** `*` stands for anything. */
 export function pattern(text: string): (value: string | undefined) => boolean {
-  if (!text.includes('*')) return (value) => value === text
-  const parts = text.split('*').map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, '\\$&'))
-  const expression = new RegExp(`^${parts.join('.*')}$`, 's')
+  const parts = text.split('*')
+  const [head = '', tail] = parts
+  if (tail === undefined) return (value) => value === text
+  // Each new key is asked for each pattern, and nearly all have one star.
+  if (parts.length === 2) {
+    const least = text.length - 1
+    return (value) => value !== undefined && value.length >= least && value.startsWith(head) && value.endsWith(tail)
+  }
+  const expression = new RegExp(`^${parts.map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, '\\$&')).join('.*')}$`, 's')
   return (value) => value !== undefined && expression.test(value)
 }

@@ -2,13 +2,28 @@
  * Rules that look at the same stream of values with the same key. A reading costs one look-up of its key and, per field
  * that any rule asks for, two comparisons, for however many rules.
  */
-import type { Device, Reading } from '../reading.ts'
-import { TEXT } from '../reading.ts'
+import type { Reading } from '../reading.ts'
 import type { WindowRecord } from '../record.ts'
-import { type CompiledRule, compileRule, pattern } from './condition.ts'
+import { Changed } from './changed.ts'
+import { type CompiledRule, compileRule } from './condition.ts'
 import type { RuleDefinition } from './definition.ts'
-import { HEARD, HIGH, type Key, KeyState, LOW, MOVED, NUMBER, STRIDE } from './key-state.ts'
-import { Profile, type WatchedField } from './profile.ts'
+import type { KeyState } from './key-state.ts'
+import { Keys, type Matcher, matchersOf, partOf } from './keys.ts'
+import { AT, HEARD, HIGH, LOW, MOVED, NUMBER, RATE, RATE_HIGH, RATE_LOW, TIME } from './place.ts'
+import {
+  A_CHANGING,
+  A_NUMBER,
+  A_TEXT,
+  HEARD_AT,
+  LOOK,
+  PLACE,
+  POSITION,
+  RATES,
+  type ShapePlan,
+  SLOT,
+  STEP,
+  type WatchedField,
+} from './profile.ts'
 
 /** The stage around the group. */
 export interface GroupHost {
@@ -24,151 +39,115 @@ export interface GroupHost {
 }
 
 export const READINGS = 'readings'
-const MAX_KEYS = 100_000
-const SEPARATOR = '\u0000'
-
-type Matcher = (value: string | undefined) => boolean
 
 export class Group {
   readonly signature: string
   readonly rules: readonly CompiledRule[]
-  readonly by: readonly string[]
   /** `READINGS`, or the name of a window. */
   readonly on: string
+  readonly keys: Keys
   readonly #host: GroupHost
   readonly #late: boolean
   readonly #corrections: boolean
-  readonly #leafCount: number
   /** On what is not in the key: asked per reading. */
-  readonly #filters: readonly (readonly [string, Matcher])[]
-  /** Rules that are only for some keys: asked once per key. */
-  readonly #scoped: readonly { readonly rule: CompiledRule; readonly scope: readonly (readonly [string, Matcher])[] }[]
-  readonly #profiles = new Map<string, Profile>()
-  readonly #byDevice = new Map<Device, KeyState>()
-  readonly #byKey = new Map<string, KeyState>()
-  readonly #dirty = new Set<number>()
-  readonly #onlyDevice: boolean
-  #count = 0
-  /** Keys that found no room. */
-  refusedKeys = 0
+  readonly #filters: readonly Matcher[]
+  readonly #changed: Changed
 
-  /** @param definitions all with the same `groupOf` */
-  constructor(signature: string, definitions: readonly RuleDefinition[], host: GroupHost) {
+  /**
+   * @param definitions all with the same `groupOf`
+   * @param place where devices keep their key of this group
+   */
+  constructor(signature: string, definitions: readonly RuleDefinition[], place: number, host: GroupHost) {
     const first = definitions[0] as RuleDefinition
     this.signature = signature
     this.#host = host
     this.on = first.on
-    this.by = first.on === READINGS ? first.by : []
     this.#late = first.late
     this.#corrections = first.corrections
-    this.#onlyDevice = this.by.length === 1 && this.by[0] === 'device'
     let leaves = 0
     this.rules = definitions.map((definition, i) => {
       const rule = compileRule(definition, i, leaves)
       leaves += rule.leaves.length
       return rule
     })
-    this.#leafCount = leaves
-    const inKey = (part: string) => first.on !== READINGS || this.by.includes(part)
-    const matchers = (where: RuleDefinition['where'], wanted: (part: string) => boolean) =>
-      Object.entries(where).flatMap(([part, text]) => (wanted(part) ? [[part, pattern(text)] as const] : []))
-    this.#filters = matchers(first.where, (part) => !inKey(part))
-    this.#scoped = this.rules
-      .map((rule) => ({ rule, scope: matchers(rule.definition.where, inKey) }))
-      .filter(({ scope }) => scope.length > 0)
-  }
-
-  get size(): number {
-    return this.#count
-  }
-
-  *keys(): Generator<KeyState> {
-    yield* this.#byDevice.values()
-    yield* this.#byKey.values()
+    this.#changed = new Changed(this.rules.length)
+    const by = first.on === READINGS ? first.by : []
+    const inKey = (part: string) => first.on !== READINGS || by.includes(part)
+    this.#filters = matchersOf(first.where, (part) => !inKey(part))
+    const created = (key: KeyState) => host.created(this, key)
+    this.keys = new Keys({ rules: this.rules, leaves, by, inKey, place, clock: () => host.clock, created })
   }
 
   reading(reading: Reading): void {
     for (let i = 0; i < this.#filters.length; i++) {
-      const [part, matches] = this.#filters[i] as readonly [string, Matcher]
+      const [part, matches] = this.#filters[i] as Matcher
       if (!matches(partOf(reading, part))) return
     }
-    const key = this.#onlyDevice
-      ? (this.#byDevice.get(reading.device) ?? this.#newDevice(reading.device))
-      : this.#keyOf(reading)
+    const key = this.keys.of(reading)
     if (key === undefined) return
-    key.heard = this.#host.clock
-    const { time } = reading
-    const dirty = this.#dirty
-    const { absent } = key
-    if (absent > 0) key.present(key.profile.silences, dirty)
-    if (time >= key.time || this.#late) {
-      if (time > key.time) key.time = time
-      this.#observe(key, reading)
-    }
-    if (dirty.size > 0) this.#settle(key, time)
-    if (key.absent < absent) this.#host.returned(key)
-    if (key.pending > 0) this.#host.waited(key, time)
+    const { values, base, absent } = key
+    values[base + HEARD] = this.#host.clock
+    if (absent > 0) key.present(key.profile.silences, this.#changed)
+    const last = values[base + TIME] as number
+    if (reading.time > last) values[base + TIME] = reading.time
+    if (reading.time >= last || this.#late) this.#observe(key, reading)
+    this.#settle(key, reading.time, absent)
   }
 
-  result(record: WindowRecord, key: KeyState | undefined = this.#resultKey(record)): void {
-    if (key === undefined || (record.kind === 'correction' && !this.#corrections)) return
+  result(record: WindowRecord): void {
+    if (record.kind === 'correction' && !this.#corrections) return
+    const key = this.keys.find(record.key, undefined)
+    if (key === undefined) return
     const time = Date.parse(record.end)
-    const dirty = this.#dirty
     const { absent } = key
     key.heard = this.#host.clock
-    if (absent > 0) key.present(key.profile.silences, dirty)
+    if (absent > 0) key.present(key.profile.silences, this.#changed)
     if (time >= key.time || this.#late || record.kind === 'correction') {
       key.time = Math.max(key.time, time)
       this.#observeResult(key, record, time)
     }
-    if (dirty.size > 0) this.#settle(key, time)
-    if (key.absent < absent) this.#host.returned(key)
-    if (key.pending > 0) this.#host.waited(key, time)
-  }
-
-  /** The key of that name, new when there is none; undefined when there is no room. */
-  find(key: Key, device: Device | undefined): KeyState | undefined {
-    if (this.#onlyDevice && device) return this.#byDevice.get(device) ?? this.#newDevice(device)
-    const text = Object.values(key).join(SEPARATOR)
-    return this.#byKey.get(text) ?? this.#create(key, (state) => this.#byKey.set(text, state))
+    this.#settle(key, time, absent)
   }
 
   /** Time has made leaves true that are in `mark`. */
-  elapsed(key: KeyState, mark: (dirty: Set<number>) => void, time: number): void {
-    mark(this.#dirty)
-    if (this.#dirty.size > 0) this.#settle(key, time)
+  elapsed(key: KeyState, mark: (changed: Changed) => void, time: number): void {
+    mark(this.#changed)
+    this.#change(key, time)
   }
 
+  /** What changes nothing for any rule, which is nearly everything, is only kept; the rest goes to the key. */
   #observe(key: KeyState, reading: Reading): void {
     let { plan } = key
-    if (plan === undefined || plan.shape !== reading.shape) {
-      plan = key.profile.plan(reading.shape)
-      key.plan = plan
-      key.grow()
-    }
-    const { positions, slots, isText, isRestless, isAwaited, fields } = plan
-    const { texts, values } = key
-    for (let i = 0; i < positions.length; i++) {
-      const slot = slots[i] as number
-      const at = positions[i] as number
-      if (isAwaited[i] === 1) this.#heardOf(key, fields[i] as WatchedField)
-      if (isText[i] === 1) {
-        const text = reading.texts[at] as string
-        if (texts[slot] !== text || values[slot * STRIDE + MOVED] === 1)
-          key.text(fields[i] as WatchedField, text, this.#dirty)
+    if (plan === undefined || plan.shape !== reading.shape) plan = this.#follow(key, reading)
+    const { steps, fields } = plan
+    const { values, base, texts, textBase } = key
+    for (let i = 0, step = 0; step < steps.length; i++, step += STEP) {
+      const heard = steps[step + HEARD_AT] as number
+      if (heard >= 0) {
+        values[base + heard] = values[base + HEARD] as number
+        if (key.absent > 0) key.present((fields[i] as WatchedField).absences, this.#changed)
+      }
+      const look = steps[step + LOOK]
+      const place = base + (steps[step + PLACE] as number)
+      const position = steps[step + POSITION] as number
+      if (look === A_TEXT) {
+        const text = reading.texts[position] as string
+        if (texts[textBase + (steps[step + SLOT] as number)] !== text || values[place + MOVED] !== 0)
+          key.text(fields[i] as WatchedField, text, this.#changed)
         continue
       }
-      const value = reading.numbers[at] as number
-      const place = slot * STRIDE
+      const value = reading.numbers[position] as number
       const isWithin = value > (values[place + LOW] as number) && value < (values[place + HIGH] as number)
-      if (isWithin && isRestless[i] === 0) values[place + NUMBER] = value
-      else key.quantity(fields[i] as WatchedField, value, reading.time, this.#dirty)
+      if (isWithin && (look === A_NUMBER || isCalm(values, base, steps, step, reading))) values[place + NUMBER] = value
+      else key.quantity(fields[i] as WatchedField, value, reading.time, this.#changed)
     }
   }
 
-  #heardOf(key: KeyState, { slot, absences }: WatchedField): void {
-    key.values[slot * STRIDE + HEARD] = key.heard
-    if (key.absent > 0) key.present(absences, this.#dirty)
+  #follow(key: KeyState, reading: Reading): ShapePlan {
+    const plan = key.profile.plan(reading.shape)
+    key.plan = plan
+    key.grow()
+    return plan
   }
 
   #observeResult(key: KeyState, record: WindowRecord, time: number): void {
@@ -177,60 +156,45 @@ export class Group {
       const field = value === undefined ? undefined : key.profile.field(name)
       if (value === undefined || !field) continue
       key.grow()
-      this.#heardOf(key, field)
-      if (typeof value === 'string') key.text(field, value, this.#dirty)
-      else key.quantity(field, value, time, this.#dirty)
+      if (field.heard >= 0) key.values[key.base + field.heard] = key.heard
+      if (key.absent > 0) key.present(field.absences, this.#changed)
+      if (typeof value === 'string') key.text(field, value, this.#changed)
+      else key.quantity(field, value, time, this.#changed)
     }
   }
 
-  #settle(key: KeyState, time: number): void {
-    const changed = [...this.#dirty]
-    this.#dirty.clear()
-    for (const index of changed) this.#host.changed(this.rules[index] as CompiledRule, key, time)
+  /** @param absent how many absences were true before */
+  #settle(key: KeyState, time: number, absent: number): void {
+    if (this.#changed.size > 0) this.#change(key, time)
+    if (key.absent < absent) this.#host.returned(key)
+    if (key.pending > 0) this.#host.waited(key, time)
   }
 
-  #newDevice(device: Device): KeyState | undefined {
-    return this.#create({ device: device.id }, (state) => this.#byDevice.set(device, state))
+  #change(key: KeyState, time: number): void {
+    const changed = this.#changed
+    for (let i = 0; i < changed.size; i++) this.#host.changed(this.rules[changed.at(i)] as CompiledRule, key, time)
+    changed.clear()
   }
+}
 
-  #keyOf(reading: Reading): KeyState | undefined {
-    const { by } = this
-    let text = ''
-    for (let i = 0; i < by.length; i++) text += (i > 0 ? SEPARATOR : '') + (partOf(reading, by[i] as string) ?? '')
-    const known = this.#byKey.get(text)
-    if (known) return known
-    const key = Object.fromEntries(by.map((part) => [part, partOf(reading, part) ?? '']))
-    return this.#create(key, (state) => this.#byKey.set(text, state))
-  }
-
-  #resultKey(record: WindowRecord): KeyState | undefined {
-    return this.find(record.key, undefined)
-  }
-
-  #create(key: Key, keep: (state: KeyState) => void): KeyState | undefined {
-    if (this.#count >= MAX_KEYS) {
-      this.refusedKeys++
-      return undefined
-    }
-    const state = new KeyState(key, this.#profileOf(key), this.#count++, this.#leafCount, this.#host.clock)
-    keep(state)
-    this.#host.created(this, state)
-    return state
-  }
-
-  #profileOf(key: Key): Profile {
-    const left: CompiledRule[] = []
-    for (const { rule, scope } of this.#scoped)
-      if (!scope.every(([part, matches]) => matches(key[part]))) left.push(rule)
-    const signature = left.map(({ index }) => index).join()
-    let profile = this.#profiles.get(signature)
-    if (!profile) {
-      const leftOut = new Set(left)
-      profile = new Profile(this.rules.filter((rule) => !leftOut.has(rule)))
-      this.#profiles.set(signature, profile)
-    }
-    return profile
-  }
+/**
+ * Whether no leaf on the changes or the rate of a number can become another; then its rate is kept here. Numbers are not
+ * handed over, since each would become an object.
+ */
+function isCalm(values: Float64Array, base: number, steps: Int32Array, step: number, reading: Reading): boolean {
+  const place = base + (steps[step + PLACE] as number)
+  const by = (reading.numbers[steps[step + POSITION] as number] as number) - (values[place + NUMBER] as number)
+  if (steps[step + LOOK] === A_CHANGING && (by !== 0 || values[place + MOVED] !== 0)) return false
+  const rated = steps[step + RATES] as number
+  if (rated < 0) return true
+  const rates = base + rated
+  const elapsed = reading.time - (values[rates + AT] as number)
+  const rate = by / elapsed
+  const isWithin = rate > (values[rates + RATE_LOW] as number) && rate < (values[rates + RATE_HIGH] as number)
+  if (!isWithin || elapsed <= 0) return false
+  values[rates + AT] = reading.time
+  values[rates + RATE] = rate
+  return true
 }
 
 /** Equal texts: one group. */
@@ -238,16 +202,6 @@ export function groupOf({ on, by, where, late, corrections }: RuleDefinition): s
   if (on !== READINGS) return JSON.stringify([on, late, corrections])
   const filters = Object.entries(where).filter(([part]) => !by.includes(part))
   return JSON.stringify([on, by, late, filters.sort(([a], [b]) => (a < b ? -1 : 1))])
-}
-
-function partOf(reading: Reading, part: string): string | undefined {
-  if (part === 'device') return reading.device.id
-  if (part === 'stream') return reading.stream
-  if (part === 'source') return reading.source
-  const tag = reading.tags[part]
-  if (tag !== undefined) return tag
-  const at = reading.shape.indexOf(part)
-  return at >= 0 && reading.shape.kinds[at] === TEXT ? reading.texts[at] : undefined
 }
 
 /** `count`, `cpuusage` (its mean) or `cpuusage.max`. */

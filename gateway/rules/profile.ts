@@ -4,10 +4,18 @@
  */
 import { type Shape, TEXT } from '../reading.ts'
 import { ABSENT, CHANGE, type CompiledLeaf, type CompiledRule, RATE } from './condition.ts'
+import { FIELD, HEAD, RATED } from './place.ts'
 
 export interface WatchedField {
   readonly name: string
+  /** Among the texts of a key. */
   readonly slot: number
+  /** Among the numbers of a key; see `key-state.ts`. */
+  readonly place: number
+  /** Where its rates and its last time stand; -1: no rule asks for them. */
+  readonly rated: number
+  /** Where it stands when it was heard of; -1: no rule waits for its absence. */
+  readonly heard: number
   /** Those on the value itself. */
   readonly leaves: readonly CompiledLeaf[]
   readonly edges: Edges
@@ -16,27 +24,41 @@ export interface WatchedField {
   /** Those that are true for a text. */
   readonly byText: ReadonlyMap<string, readonly CompiledLeaf[]>
   readonly absences: readonly CompiledLeaf[]
-  /** Whether its leaves want to see each value: changes and rates. */
-  readonly restless: boolean
 }
 
 /** What a number can pass: `leaves[i]` may change at `values[i]`, which ascend. */
 export interface Edges {
   readonly values: Float64Array
   readonly leaves: readonly CompiledLeaf[]
+  /** By interval between the edges, and by edge: what is true there of leaves that were all false. */
+  readonly fresh: (readonly CompiledLeaf[] | undefined)[]
 }
 
-/** Where the watched fields stand in readings of one shape: one place per field in each array. */
+/**
+ * What is looked at in readings of one shape: per field that any rule asks for a step of `STEP` numbers. Other fields
+ * cost nothing.
+ */
 export interface ShapePlan {
   readonly shape: Shape
-  readonly positions: Int32Array
-  readonly slots: Int32Array
-  readonly isText: Uint8Array
-  readonly isRestless: Uint8Array
-  /** Whether a rule waits for its absence. */
-  readonly isAwaited: Uint8Array
+  readonly steps: Int32Array
   readonly fields: readonly WatchedField[]
 }
+
+/** Where the field stands in the reading. */
+export const POSITION = 0
+/** Where its text stands among the key's, its number, its rate (or -1), and when it was heard of (or -1). */
+export const SLOT = 1
+/** `A_TEXT`; a number of which only the value matters, or its rate too, or its changes too. */
+export const LOOK = 2
+export const PLACE = 3
+export const RATES = 4
+export const HEARD_AT = 5
+export const STEP = 6
+
+export const A_TEXT = 0
+export const A_NUMBER = 1
+export const A_RATED = 2
+export const A_CHANGING = 3
 
 export class Profile {
   readonly rules: readonly CompiledRule[]
@@ -47,6 +69,8 @@ export class Profile {
   readonly #leaves = new Map<string, CompiledLeaf[]>()
   readonly #fields = new Map<string, WatchedField>()
   readonly #plans = new Map<Shape, ShapePlan>()
+  /** Numbers that a key has with all fields seen so far. */
+  size = HEAD
 
   constructor(rules: readonly CompiledRule[]) {
     this.rules = rules
@@ -76,8 +100,9 @@ export class Profile {
     if (known) return known
     const leaves = this.#leaves.get(name)
     if (!leaves) return undefined
-    const field = watch(name, this.#fields.size, leaves)
+    const field = watch(name, this.#fields.size, this.size, leaves)
     this.#fields.set(name, field)
+    this.size = field.place + FIELD + (field.rated < 0 ? 0 : RATED) + (field.heard < 0 ? 0 : 1)
     return field
   }
 
@@ -88,23 +113,15 @@ export class Profile {
   plan(shape: Shape): ShapePlan {
     const known = this.#plans.get(shape)
     if (known) return known
-    const at: number[] = []
+    const steps: number[] = []
     const fields: WatchedField[] = []
     shape.names.forEach((name, i) => {
       const field = this.field(name)
       if (!field) return
-      at.push(i)
+      steps.push(...stepOf(field, i, shape.kinds[i] === TEXT))
       fields.push(field)
     })
-    const plan = {
-      shape,
-      positions: Int32Array.from(at),
-      slots: Int32Array.from(fields, ({ slot }) => slot),
-      isText: Uint8Array.from(at, (i) => (shape.kinds[i] === TEXT ? 1 : 0)),
-      isRestless: Uint8Array.from(fields, ({ restless }) => Number(restless)),
-      isAwaited: Uint8Array.from(fields, ({ absences }) => Number(absences.length > 0)),
-      fields,
-    }
+    const plan = { shape, steps: Int32Array.from(steps), fields }
     // Shapes are bounded by the decoder; those beyond its budget are not shared, and must not pile up here.
     if (this.#plans.size >= 20_000) this.#plans.clear()
     this.#plans.set(shape, plan)
@@ -112,7 +129,19 @@ export class Profile {
   }
 }
 
-function watch(name: string, slot: number, all: readonly CompiledLeaf[]): WatchedField {
+function stepOf(field: WatchedField, position: number, isText: boolean): number[] {
+  const step = new Array<number>(STEP).fill(-1)
+  step[POSITION] = position
+  step[LOOK] = isText ? A_TEXT : field.changes.length > 0 ? A_CHANGING : field.rated >= 0 ? A_RATED : A_NUMBER
+  step[SLOT] = field.slot
+  step[PLACE] = field.place
+  step[RATES] = field.rated
+  step[HEARD_AT] = field.heard
+  return step
+}
+
+/** @param place the first number that is free */
+function watch(name: string, slot: number, place: number, all: readonly CompiledLeaf[]): WatchedField {
   const leaves = all.filter(({ kind }) => kind !== ABSENT && kind !== CHANGE && kind !== RATE)
   const byText = new Map<string, CompiledLeaf[]>()
   for (const leaf of leaves)
@@ -122,23 +151,27 @@ function watch(name: string, slot: number, all: readonly CompiledLeaf[]): Watche
       byText.set(text, others)
     }
   const of = (wanted: number) => all.filter(({ kind }) => kind === wanted)
-  const [changes, rates] = [of(CHANGE), of(RATE)]
+  const [changes, rates, absences] = [of(CHANGE), of(RATE), of(ABSENT)]
+  const rated = rates.length > 0 ? place + FIELD : -1
+  const heard = absences.length > 0 ? place + FIELD + (rated < 0 ? 0 : RATED) : -1
   return {
     name,
     slot,
+    place,
+    rated,
+    heard,
     leaves,
     edges: edgesOf(leaves),
     rates: edgesOf(rates),
     changes,
     byText,
-    absences: of(ABSENT),
-    restless: changes.length + rates.length > 0,
+    absences,
   }
 }
 
 function edgesOf(leaves: readonly CompiledLeaf[]): Edges {
   const pairs = leaves.flatMap((leaf) => leaf.edges.map((edge) => ({ edge, leaf }))).sort((a, b) => a.edge - b.edge)
-  return { values: Float64Array.from(pairs, ({ edge }) => edge), leaves: pairs.map(({ leaf }) => leaf) }
+  return { values: Float64Array.from(pairs, ({ edge }) => edge), leaves: pairs.map(({ leaf }) => leaf), fresh: [] }
 }
 
 /** How many of `edges` are below `value`. */
@@ -151,4 +184,12 @@ export function below(edges: Float64Array, value: number): number {
     else high = middle
   }
   return low
+}
+
+/** The leaves that the first value of a key makes true. */
+export function trueAt({ values, leaves, fresh }: Edges, value: number): readonly CompiledLeaf[] {
+  const at = below(values, value)
+  const place = 2 * at + (values[at] === value ? 1 : 0)
+  fresh[place] ??= [...new Set(leaves)].filter(({ ofNumber }) => ofNumber(value, false))
+  return fresh[place] ?? []
 }

@@ -1,6 +1,10 @@
 /** A key's state as plain JSON, by names of rules and fields: it fits into another arrangement of the same rules. */
+import { type Active, createActive } from './active.ts'
 import { ABSENT, type CompiledLeaf, type CompiledRule } from './condition.ts'
-import { type Active, HEARD, type Key, type KeyState, MOVED, NUMBER, STRIDE, TIME } from './key-state.ts'
+import type { Value } from './definition.ts'
+import type { Seen } from './facts.ts'
+import type { Key, KeyState } from './key-state.ts'
+import { AT, MOVED, NUMBER } from './place.ts'
 
 export interface SavedGroup {
   readonly signature: string
@@ -12,34 +16,65 @@ export interface SavedKey {
   readonly key: Key
   readonly time: number | null
   readonly heard: number
-  /** By field: last number, its event time, when it was heard of, last text. */
+  /** By field: last number, its event time and when it was heard of, as far as rules ask for it; last text. */
   readonly fields: Readonly<Record<string, readonly [number | null, number | null, number | null, string?]>>
   /** By rule: truth of its leaves, and what is raised. */
-  readonly rules: Readonly<Record<string, readonly [string, Active?]>>
+  readonly rules: Readonly<Record<string, readonly [string, SavedActive?]>>
+}
+
+/** `id` is empty while it is not raised. */
+type SavedActive = Pick<Active, 'raised' | 'since' | 'sinceClock' | 'raisedAt' | 'said' | 'acknowledged' | 'silent'> & {
+  readonly id: string
+  readonly value?: Value
+  readonly seen?: Seen
 }
 
 export function saveKey(state: KeyState): SavedKey {
   const fields: Record<string, readonly [number | null, number | null, number | null, string?]> = {}
-  for (const { name, slot } of state.profile.known()) {
-    const place = slot * STRIDE
-    if (place >= state.values.length) continue
-    const text = state.texts[slot]
-    const numbers = [NUMBER, TIME, HEARD].map((at) => finite(state.values[place + at])) as [
-      number | null,
-      number | null,
-      number | null,
-    ]
-    fields[name] = text === undefined ? numbers : [...numbers, text]
+  const { values, base } = state
+  for (const field of state.profile.known()) {
+    if (!state.holds(field)) continue
+    const text = state.texts[state.textBase + field.slot]
+    const number = finite(values[base + field.place + NUMBER])
+    const time = field.rated < 0 ? null : finite(values[base + field.rated + AT])
+    const heard = field.heard < 0 ? null : finite(values[base + field.heard])
+    fields[field.name] = text === undefined ? [number, time, heard] : [number, time, heard, text]
   }
-  const rules: Record<string, readonly [string, Active?]> = {}
-  const quiet = state.active.size === 0 && !state.truth.includes(1)
+  const rules: Record<string, readonly [string, SavedActive?]> = {}
+  const quiet = state.active === undefined && !state.truth.includes(1)
   for (const rule of quiet ? [] : state.profile.rules) {
-    const active = state.active.get(rule)
+    const active = state.activeOf(rule)
     if (!active && !anyTrue(rule, state.truth)) continue
     const truth = rule.leaves.map(({ index }) => state.truth[index]).join('')
-    rules[rule.definition.name] = active ? [truth, { ...active }] : [truth]
+    rules[rule.definition.name] = active ? [truth, saveActive(active)] : [truth]
   }
   return { key: state.key, time: finite(state.time), heard: state.heard, fields, rules }
+}
+
+function saveActive({
+  raised,
+  since,
+  sinceClock,
+  id,
+  raisedAt,
+  said,
+  acknowledged,
+  silent,
+  value,
+  seen,
+}: Active): SavedActive {
+  return {
+    raised,
+    since,
+    sinceClock,
+    id: id === 0 ? '' : `${id}`,
+    raisedAt,
+    said,
+    acknowledged,
+    silent,
+    ...(value === undefined ? {} : { value }),
+    ...(seen === undefined ? {} : { seen }),
+  }
 }
 
 function anyTrue({ leaves }: CompiledRule, truth: Uint8Array): boolean {
@@ -55,16 +90,16 @@ export function loadKey(state: KeyState, saved: SavedKey, rules: readonly Compil
   state.grow()
   // A new rule must see each value anew: only with all rules as they were is the last value one that they have seen.
   const complete = state.profile.rules.every((rule) => rules.includes(rule))
+  const { values, base } = state
   for (const [name, [number, time, heard, text]] of Object.entries(saved.fields)) {
-    const slot = state.profile.field(name)?.slot
-    if (slot === undefined) continue
-    const place = slot * STRIDE
-    state.values[place + HEARD] = heard ?? saved.heard
-    state.values[place + MOVED] = 1
+    const field = state.profile.field(name)
+    if (!field) continue
+    if (field.heard >= 0) values[base + field.heard] = heard ?? saved.heard
+    values[base + field.place + MOVED] = 1
     if (!complete) continue
-    state.values[place + NUMBER] = number ?? Number.NaN
-    state.values[place + TIME] = time ?? Number.NaN
-    state.texts[slot] = text
+    values[base + field.place + NUMBER] = number ?? Number.NaN
+    if (field.rated >= 0) values[base + field.rated + AT] = time ?? Number.NaN
+    state.texts[state.textBase + field.slot] = text
   }
   for (const rule of state.profile.rules) {
     const known = rules.includes(rule) ? saved.rules[rule.definition.name] : undefined
@@ -72,15 +107,14 @@ export function loadKey(state: KeyState, saved: SavedKey, rules: readonly Compil
   }
 }
 
-function loadRule(state: KeyState, rule: CompiledRule, [truth, active]: readonly [string, Active?]): void {
+function loadRule(state: KeyState, rule: CompiledRule, [truth, saved]: readonly [string, SavedActive?]): void {
   rule.leaves.forEach(({ index, kind }, i) => {
     if (truth[i] !== '1') return
     state.truth[index] = 1
     if (kind === ABSENT) state.absent++
   })
-  if (!active) return
-  state.active.set(rule, { ...active })
-  if (!active.raised) state.pending++
+  if (!saved) return
+  state.begin(Object.assign(createActive(rule, state), saved, { id: Number(saved.id) }))
 }
 
 function finite(value: number | undefined): number | null {

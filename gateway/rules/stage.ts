@@ -13,14 +13,15 @@ import type { Devices } from '../decode/devices.ts'
 import type { Reading } from '../reading.ts'
 import type { AlertRecord, WindowRecord } from '../record.ts'
 import type { Watcher } from '../watcher.ts'
-import { type AlertHost, Alerts, type Deeds, type RaisedAlert, type SavedAlerts } from './alerts.ts'
+import { type AlertHost, Alerts, type RaisedAlert, type SavedAlerts } from './alerts.ts'
 import { Arrangement } from './arrangement.ts'
 import type { CompiledRule } from './condition.ts'
 import type { RuleDefinition } from './definition.ts'
 import { type RuleFact, STAGE } from './facts.ts'
 import type { Group, GroupHost } from './group.ts'
-import { HEARD, type KeyState, STRIDE } from './key-state.ts'
+import type { KeyState } from './key-state.ts'
 import type { SavedGroup } from './snapshot.ts'
+import type { Deeds } from './telling.ts'
 import { Timers } from './timers.ts'
 
 export interface RuleParts extends Deeds {
@@ -76,8 +77,8 @@ export class RuleStage implements Watcher, GroupHost, AlertHost {
       ...this.#alerts.counts,
       rules: this.definitions.length,
       open: this.#alerts.open,
-      keys: groups.reduce((sum, { size }) => sum + size, 0),
-      refusedKeys: groups.reduce((sum, group) => sum + group.refusedKeys, 0),
+      keys: groups.reduce((sum, { keys }) => sum + keys.all.length, 0),
+      refusedKeys: groups.reduce((sum, { keys }) => sum + keys.refused, 0),
     }
   }
 
@@ -205,6 +206,10 @@ export class RuleStage implements Watcher, GroupHost, AlertHost {
     if (group) this.#timers.settle(group, key)
   }
 
+  *keys(): Generator<KeyState> {
+    for (const { keys } of this.#arrangement.groups) yield* keys.all
+  }
+
   definition(name: string): RuleDefinition | undefined {
     return this.definitions.find((rule) => rule.name === name)
   }
@@ -220,12 +225,9 @@ export class RuleStage implements Watcher, GroupHost, AlertHost {
     const clock = now - this.#skew
     if (this.clock <= clock) return
     this.clock = clock
-    for (const group of this.#arrangement.groups) {
-      for (const key of group.keys()) {
-        key.heard = Math.min(key.heard, clock)
-        for (let at = HEARD; at < key.values.length; at += STRIDE)
-          key.values[at] = Math.min(key.values[at] as number, clock)
-      }
+    for (const key of this.keys()) {
+      key.setBack(clock)
+      this.settle(key)
     }
   }
 
@@ -267,7 +269,7 @@ export class RuleStage implements Watcher, GroupHost, AlertHost {
       const silent = key.profile.absences.filter(
         (leaf) => key.truth[leaf.index] === 0 && Math.max(key.heardOf(leaf), this.#floor) + leaf.duration <= this.clock,
       )
-      group.elapsed(key, (dirty) => silent.forEach((leaf) => void key.missing(leaf, dirty)), this.wall)
+      group.elapsed(key, (changed) => silent.forEach((leaf) => void key.missing(leaf, changed)), this.wall)
       this.#alerts.elapsed(key, this.#floor)
       this.#timers.settle(group, key)
     }
