@@ -29,6 +29,8 @@ const KEPT = 2
 
 /** Compression of a checkpoint: it is written once in 64 MB of journal, so speed matters more than size. */
 const LEVEL = 1
+/** What is compressed between two turns of the event loop, bytes. */
+const BATCH = 512 * 1024
 
 export interface Checkpoint {
   /** The last entry whose effects are in it. */
@@ -59,12 +61,30 @@ export async function encodeCheckpoint(
     new Promise<void>((resolve, reject) => stream.write(bytes, (error) => (error ? reject(error) : resolve())))
   const feed = async () => {
     await write(Buffer.concat([length, facts]))
-    for (const piece of checkpoint.windows) await write(piece)
+    for (const batch of batched(checkpoint.windows)) await write(batch)
     stream.end()
   }
   await Promise.all([feed(), finished(stream)])
   head.writeUInt32BE(crc, CRC_AT)
   return Buffer.concat(parts)
+}
+
+/** While sockets flood each batch waits some milliseconds for its turn, so there must not be many. */
+function* batched(pieces: Iterable<Uint8Array>): Generator<Uint8Array> {
+  const batch = Buffer.allocUnsafe(BATCH)
+  let used = 0
+  for (const piece of pieces) {
+    for (let at = 0; at < piece.length; ) {
+      const part = piece.subarray(at, at + BATCH - used)
+      batch.set(part, used)
+      used += part.length
+      at += part.length
+      if (used < BATCH) continue
+      yield batch
+      used = 0
+    }
+  }
+  yield batch.subarray(0, used)
 }
 
 /**

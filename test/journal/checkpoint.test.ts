@@ -68,6 +68,19 @@ test('falls back to the older one when any bit of the newer is flipped', async (
   })
 })
 
+test('takes the state in pieces of any size, each valid until the next one is asked for', async () => {
+  const sizes = [0, 1, 600_000, 3, 1_100_000, 524_288, 7]
+  const piece = Buffer.alloc(Math.max(...sizes))
+  function* windows(): Generator<Uint8Array> {
+    for (const [i, size] of sizes.entries()) yield piece.subarray(0, size).fill(i)
+  }
+  const { windows: read } = await decodeCheckpoint(
+    await encodeCheckpoint({ entry: 1, facts: {}, windows: windows() }),
+    '',
+  )
+  assert.ok(Buffer.concat(sizes.map((size, i) => Buffer.alloc(size, i))).equals(read))
+})
+
 test('a checkpoint of version 1 is read, one of a newer version is refused by name', async () => {
   const bytes = await encodeCheckpoint({ entry: 10, facts: {}, windows: [Buffer.from('w')] })
   const seal = (version: number, seed: (head: Buffer) => number) => {
