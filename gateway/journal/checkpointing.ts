@@ -1,6 +1,7 @@
 /**
  * When checkpoints are made: at the start, when 64 MB of journal have come since the last one (or twenty times its own
- * size, so that checkpoints cost at most a twentieth of what is written), and at a clean stop.
+ * size, so that checkpoints cost at most a twentieth of what is written), and at a clean stop. In a flood that brings
+ * so much each second, every five seconds: a start replays what came in that time.
  *
  * A checkpoint counts what the journal and the outbox hold, so it waits for both.
  */
@@ -41,6 +42,10 @@ export interface Checkpointing {
 
 const EVERY_BYTES = 64 << 20
 const TIMES_OWN_SIZE = 20
+/** None sooner than this after the last, ms, or a flood would have one each second, which takes a tenth of the rate … */
+const FLOOD = 5000
+/** … unless so many times as much has come. */
+const FLOOD_TIMES = 4
 /** One that could not be made is tried again after this, ms: a full disk is not asked each second. */
 const RETRY = 10_000
 /** Under load a moment may be the wrong one: nobody hears of it before none could be made for so long, ms. */
@@ -50,6 +55,7 @@ export function createCheckpointing(parts: CheckpointingParts): Checkpointing {
   const { journal, pipeline, outbox, deadLetters, store, clock, log } = parts
   let last: { entry: number; bytes: number; at: number } | undefined
   let writtenAtLast = journal.log.bytesWritten
+  let lastAt = clock.monotonic()
   let running: Promise<void> | undefined
   /** Monotonic; a checkpoint failed and is due then. */
   let dueAgain: number | undefined
@@ -80,6 +86,7 @@ export function createCheckpointing(parts: CheckpointingParts): Checkpointing {
       throw new BusyError('SLUICE_CHECKPOINT_EARLY', 'the disk does not hold yet what a checkpoint would count')
     await store.save(bytes, entry)
     writtenAtLast = journal.log.bytesWritten
+    lastAt = clock.monotonic()
     last = { entry, bytes: bytes.length, at: clock.now() }
   }
 
@@ -114,7 +121,9 @@ export function createCheckpointing(parts: CheckpointingParts): Checkpointing {
         return
       }
       const since = journal.log.bytesWritten - writtenAtLast
-      if (since > Math.max(EVERY_BYTES, TIMES_OWN_SIZE * (last?.bytes ?? 0))) void now()
+      const enough = Math.max(EVERY_BYTES, TIMES_OWN_SIZE * (last?.bytes ?? 0))
+      const calm = clock.monotonic() - lastAt >= FLOOD
+      if (since > (calm ? enough : FLOOD_TIMES * enough)) void now()
     },
     get last() {
       return last
