@@ -40,6 +40,7 @@ interface Waiting extends Cut {
 const BLOCKS_BEFORE_CUT = 8
 /** Most that may wait for a disk, bytes: beyond it the oldest block is given up. */
 const MAX_WAITING = 16 << 20
+/** See `LevelParts.slice`. */
 const SLICE = 2000
 /** Blocks between two that are wanted, up to which reading on is cheaper than seeking. */
 const NEAR = 4
@@ -141,7 +142,8 @@ export class Level {
     this.#limit = Infinity
     let read = 0
     for await (const { first, count, body, bounds } of below.log.read(this.consumed + 1, { follow: signal })) {
-      for (let i = 0; i < count && !signal.aborted; i++) {
+      for (let i = 0; i < count; i++) {
+        if (signal.aborted) return
         const block = body.subarray(bounds[2 * i], bounds[2 * i + 1])
         await this.#merge(block, first + i, below.step)
         read += block.length
