@@ -14,7 +14,8 @@ import type { CommandListener, PluginLog } from '../plugin.ts'
 import type { CommandFact, LedgerCommand } from './command.ts'
 import { createMqttCommands, type MqttCommands } from './mqtt.ts'
 import { pluginTransport } from './plugins.ts'
-import { type CommandRuntime, CommandStage } from './stage.ts'
+import type { CommandRuntime } from './pursuit.ts'
+import { CommandStage } from './stage.ts'
 import { createWebhooks } from './webhook.ts'
 
 export interface CommandsParts {

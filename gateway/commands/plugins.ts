@@ -20,12 +20,14 @@ export function pluginTransport(name: string, commander: Commander): Transport {
       }
     },
     execute: (command, signal) => commander.execute(command, signal),
-    onReachable(listener) {
-      try {
-        return commander.onReachable?.(listener) ?? (() => undefined)
-      } catch {
-        return () => undefined
-      }
-    },
+    ...(commander.onReachable && { onReachable: (listener) => listen(commander, listener) }),
+  }
+}
+
+function listen(commander: Commander, listener: (device: string) => void): () => void {
+  try {
+    return commander.onReachable?.(listener) ?? (() => undefined)
+  } catch {
+    return () => undefined
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The live side of the commands: takes orders, decides, journals, sends, and hears the answers.
+ * The live side of the commands: takes orders, checks and journals them, and has them pursued.
  *
  *   order ─▶ checks ─▶ fact `accepted` ─▶ reachable? ─▶ fact `sent` ─▶ durable ─▶ transport ─▶ answer ─▶ fact
  *                                          │ no: waits for the device, until the deadline
@@ -8,40 +8,17 @@
  * gateway that starts again finds every command where it was: what waited goes on waiting, what was sent is not sent
  * again unless the retry policy says so, and becomes `unconfirmed` at its deadline.
  */
-import type { Clock } from '../clock.ts'
 import { isDeviceId } from '../decode/devices.ts'
-import { BusyError, NotConnectedError, reasonOf } from '../errors.ts'
-import type { CommandResult, PluginLog } from '../plugin.ts'
+import { BusyError } from '../errors.ts'
+import type { CommandResult } from '../plugin.ts'
 import type { CommandRecord } from '../record.ts'
-import { type CommandDeclaration, type CommandOptions, isCommandName, refusedBy, undeclared, unmet } from './checks.ts'
-import type { Change, CommandFact, CommandOrder, LedgerCommand, TakenCommand } from './command.ts'
-import { isFinal } from './command.ts'
+import { isCommandName, refusedBy, undeclared } from './checks.ts'
+import { type CommandFact, type CommandOrder, isFinal, type LedgerCommand } from './command.ts'
 import { Ledger, type LedgerState } from './ledger.ts'
+import { type CommandParts, type CommandRuntime, Pursuit } from './pursuit.ts'
 import { takeOrder } from './take.ts'
-import type { Transport } from './transport.ts'
-import { Ways } from './ways.ts'
 
 export const STAGE = 'commands'
-
-export interface CommandParts {
-  readonly clock: Clock
-  readonly log: PluginLog
-  readonly options: () => CommandOptions
-  /** What a device is declared to know; undefined: anything goes. */
-  readonly declared: (device: string) => Readonly<Record<string, CommandDeclaration>> | undefined
-  /** The field's value in the device's last reading. */
-  readonly lastValue: (device: string, field: string) => number | string | boolean | undefined
-}
-
-/** What the stage needs once the gateway is live. */
-export interface CommandRuntime {
-  /** Journals a fact and acts on it; its entry, or -1 when there is no room. */
-  journal(fact: CommandFact): number
-  /** Calls back when all that was journaled so far is on disk, or with an error when that will not happen. In order. */
-  whenDurable(callback: (error: Error | null) => void): void
-  /** Asked in this order. */
-  readonly transports: readonly Transport[]
-}
 
 export interface Submitted {
   readonly repeated: boolean
@@ -58,28 +35,19 @@ export interface CommandCounts {
   readonly sendFailures: number
 }
 
-/** How often the ways are asked whether they reach the devices of commands that wait, ms. */
-const ASK_AGAIN = 1000
-
 /** Watches the pipeline: its facts, and the replay of them. */
 export class CommandStage {
   readonly ledger: Ledger
   readonly #parts: CommandParts
   #append: (record: CommandRecord) => void = () => undefined
   #runtime: CommandRuntime | undefined
-  /** Changes that found no room in the journal, by command. */
-  readonly #later = new Map<string, Change>()
-  readonly #ways: Ways
+  readonly #pursuit: Pursuit
   #draining = false
-  /** Monotonic ms. */
-  #askedAll = Number.NEGATIVE_INFINITY
-  #answersIgnored = 0
-  #sendFailures = 0
 
   constructor(parts: CommandParts) {
     this.#parts = parts
-    this.#ways = new Ways(parts.clock)
     this.ledger = new Ledger((record) => this.#append(record))
+    this.#pursuit = new Pursuit(this.ledger, parts)
   }
 
   attach(pipeline: { append(recordClass: 'event', record: CommandRecord): void }): void {
@@ -109,14 +77,14 @@ export class CommandStage {
   /** The replay is over: from now on commands go out. */
   start(runtime: CommandRuntime): void {
     this.#runtime = runtime
-    this.#ways.open(runtime.transports, (device) => this.#reachable(device))
+    this.#pursuit.start(runtime)
     this.poke()
   }
 
   /** Nothing more is sent. */
   stop(): void {
     this.#runtime = undefined
-    this.#ways.close()
+    this.#pursuit.stop()
   }
 
   /**
@@ -140,42 +108,21 @@ export class CommandStage {
     const command = this.ledger.find(id)
     if (!command || isFinal(command.state)) return command
     const sent = command.state === 'sent' ? ' after it was sent: it may have been done' : ''
-    this.#change(command, { state: 'failed', reason: `cancelled by ${by}${sent}` })
+    this.#pursuit.change(command, { state: 'failed', reason: `cancelled by ${by}${sent}` })
     await this.#durable(runtime)
     return command
   }
 
   /** A device answers. False when nobody asked it. */
-  answered(device: string, name: string, id: string, { ok, result, reason }: CommandResult): boolean {
-    const command = this.ledger.find(id)
-    if (command?.device !== device || command.command !== name || command.state !== 'sent') {
-      this.#answersIgnored++
-      return false
-    }
-    const why = ok ? {} : { reason: reason ?? 'the device refused' }
-    this.#change(command, {
-      state: ok ? 'acknowledged' : 'failed',
-      ...(result === undefined ? {} : { result }),
-      ...why,
-    })
-    return true
+  answered(device: string, name: string, id: string, result: CommandResult): boolean {
+    return this.#pursuit.answered(device, name, id, result)
   }
 
   /** Looks at deadlines, retries and what waits; called about ten times a second. */
   poke(): void {
-    if (!this.#runtime) return
-    for (const [id, change] of this.#later) {
-      const command = this.ledger.find(id)
-      if (command && !this.#journal(command, change)) return
-    }
+    if (!this.#runtime || !this.#pursuit.makeUp()) return
     if (this.ledger.orders().size > 0) this.#drain()
-    const { clock } = this.#parts
-    // Ways say when a device appears; this is for those that cannot.
-    const asksAll = clock.monotonic() - this.#askedAll >= ASK_AGAIN
-    if (asksAll) this.#askedAll = clock.monotonic()
-    const now = clock.now()
-    for (const command of [...this.ledger.open().values()])
-      if (asksAll || command.state === 'sent' || now >= command.deadline) this.#look(command)
+    this.#pursuit.lookAtDue()
   }
 
   counts(): CommandCounts {
@@ -184,8 +131,7 @@ export class CommandStage {
       taken,
       ended,
       open: this.ledger.open().size,
-      answersIgnored: this.#answersIgnored,
-      sendFailures: this.#sendFailures,
+      ...this.#pursuit.counts,
     }
   }
 
@@ -221,7 +167,7 @@ export class CommandStage {
     const { clock, options } = this.#parts
     const command = takeOrder(order, by, clock.now(), options().deadline)
     const refused = this.#refused(order, by)
-    const reason = refused ?? this.#reasonToWait(command)
+    const reason = refused ?? this.#pursuit.reasonToWait(command)
     const entry = runtime.journal({
       type: 'new',
       command,
@@ -231,7 +177,7 @@ export class CommandStage {
     })
     const taken = this.ledger.find(command.id)
     if (entry < 0 || !taken) throw new BusyError('SLUICE_BUSY', 'no room in the journal now')
-    this.#look(taken)
+    this.#pursuit.look(taken)
     return taken
   }
 
@@ -241,104 +187,5 @@ export class CommandStage {
     if (!isCommandName(order.command)) return 'a command is a name without /, +, # and control characters'
     if (this.ledger.open().size >= maxOpen) return `${maxOpen} commands are open already`
     return refusedBy(allow, by, order) ?? undeclared(this.#parts.declared(order.device), order)
-  }
-
-  /** Does what is due for a command. */
-  #look(command: LedgerCommand): void {
-    if (isFinal(command.state) || this.#later.has(command.id)) return
-    if (this.#parts.clock.now() >= command.deadline) this.#tooLate(command)
-    else if (command.state === 'accepted') this.#pursue(command)
-    else this.#retry(command)
-  }
-
-  #tooLate(command: LedgerCommand): void {
-    if (command.state === 'accepted') this.#change(command, { state: 'expired', reason: this.#reasonNotSent(command) })
-    else this.#change(command, { state: 'unconfirmed', reason: 'no answer by the deadline: it may have been done' })
-  }
-
-  #reasonNotSent(command: LedgerCommand): string {
-    if (!this.#ways.to(command)) return `waited in vain for ${this.#ways.missing(command)}`
-    return command.reason ?? 'there was no time to send it'
-  }
-
-  #pursue(command: LedgerCommand): void {
-    if (this.#ways.rests(command.id)) return
-    const transport = this.#ways.to(command)
-    if (!transport) {
-      if (command.ifOffline === 'fail') this.#change(command, { state: 'failed', reason: 'the device is offline' })
-      return
-    }
-    const { onlyIf } = command
-    const problem = onlyIf && unmet(onlyIf, this.#parts.lastValue(command.device, onlyIf.field))
-    if (problem !== undefined) this.#change(command, { state: 'rejected', reason: problem })
-    else this.#send(command, transport)
-  }
-
-  /** Again, under the same id: a device drops what it has had. */
-  #retry(command: LedgerCommand): void {
-    const { attempts, after } = this.#parts.options().retry
-    if (command.attempts >= attempts || this.#parts.clock.now() - command.time < after) return
-    const transport = this.#ways.to(command)
-    if (transport) this.#send(command, transport)
-  }
-
-  /** Undefined when it can be sent at once, or does not want to wait. */
-  #reasonToWait(command: TakenCommand): string | undefined {
-    if (command.ifOffline === 'fail' || this.#ways.to(command)) return undefined
-    return `waits for ${this.#ways.missing(command)}`
-  }
-
-  /** `sent` is on disk before the first byte leaves. */
-  #send(command: LedgerCommand, transport: Transport): void {
-    if (!this.#change(command, { state: 'sent' })) return
-    const { attempts } = command
-    this.#runtime?.whenDurable((error) => {
-      if (error || command.state !== 'sent' || command.attempts !== attempts) return
-      this.#transmit(command, transport).catch((failure) => this.#failed(command, failure))
-    })
-  }
-
-  async #transmit(command: LedgerCommand, transport: Transport): Promise<void> {
-    if (!this.#runtime) return
-    const result = await this.#ways.send(command, transport)
-    if (result) this.answered(command.device, command.command, command.id, result)
-  }
-
-  #failed(command: LedgerCommand, failure: unknown): void {
-    this.#sendFailures++
-    if (!this.#runtime || command.state !== 'sent') return
-    const { id, device } = command
-    this.#parts.log.warn({ id, device, reason: reasonOf(failure) }, `command ${id} could not be sent to ${device}`)
-    // What an earlier attempt did is not known.
-    if (!(failure instanceof NotConnectedError) || command.attempts > 1) return
-    this.#ways.rest(id)
-    this.#change(command, { state: 'accepted', reason: `not sent: ${reasonOf(failure)}` })
-  }
-
-  /** @param device `*`: whoever waits */
-  #reachable(device: string): void {
-    const waiting = device === '*' ? this.ledger.open().values() : this.ledger.openOf(device)
-    for (const command of [...waiting]) {
-      this.#ways.wake(command.id)
-      if (command.state === 'accepted') this.#look(command)
-    }
-  }
-
-  #change(command: LedgerCommand, change: Omit<Change, 'id' | 'time'>): boolean {
-    if (this.#later.has(command.id)) return false
-    return this.#journal(command, { id: command.id, time: this.#parts.clock.now(), ...change })
-  }
-
-  /** False when there is no room now: it is tried again. */
-  #journal(command: LedgerCommand, change: Change): boolean {
-    const entry = this.#runtime?.journal({ type: 'change', ...change }) ?? -1
-    if (entry < 0) {
-      // Nothing was done about `sent` yet: it is decided anew.
-      if (change.state !== 'sent') this.#later.set(command.id, change)
-      return false
-    }
-    this.#later.delete(command.id)
-    if (isFinal(command.state)) this.#ways.end(command.id)
-    return true
   }
 }

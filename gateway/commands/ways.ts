@@ -26,6 +26,11 @@ export class Ways {
     for (const { onReachable } of transports) onReachable?.(reachable)
   }
 
+  /** Whether each says when a device appears. */
+  get tell(): boolean {
+    return this.#transports.every(({ onReachable }) => onReachable !== undefined)
+  }
+
   close(): void {
     this.#transports = []
     for (const controller of this.#sending.values()) controller.abort()

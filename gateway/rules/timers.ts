@@ -2,6 +2,7 @@
  * Keys in the order in which time may change something about them. A key stands here at the latest moment that is
  * certainly not too late; when that comes its real one is worked out, so that a reading which puts it off costs nothing.
  */
+import { Moments } from '../moments.ts'
 import type { Group } from './group.ts'
 import type { KeyState } from './key-state.ts'
 
@@ -12,7 +13,7 @@ interface Entry {
 }
 
 export class Timers {
-  readonly #heap: Entry[] = []
+  readonly #entries = new Moments<Entry>()
   readonly #dueOf: (key: KeyState) => number
 
   /** @param dueOf the real moment of a key, ms of the rules' clock; Infinity: never */
@@ -21,7 +22,7 @@ export class Timers {
   }
 
   clear(): void {
-    this.#heap.length = 0
+    this.#entries.clear()
   }
 
   /** Something about the key may be due earlier than before. */
@@ -29,17 +30,17 @@ export class Timers {
     const at = this.#dueOf(key)
     if (at >= key.due) return
     key.due = at
-    this.#push({ at, group, key })
+    this.#entries.push({ at, group, key })
   }
 
   /** Whether a key is due at `now`. */
   any(now: number): boolean {
-    for (let top = this.#heap[0]; top !== undefined && top.at <= now; top = this.#heap[0]) {
+    for (let top = this.#entries.top(); top !== undefined && top.at <= now; top = this.#entries.top()) {
       if (top.at === top.key.due) {
         if (this.#dueOf(top.key) <= now) return true
         top.key.due = Number.POSITIVE_INFINITY
       }
-      this.#pop()
+      this.#entries.pop()
       this.settle(top.group, top.key)
     }
     return false
@@ -48,8 +49,8 @@ export class Timers {
   /** Takes out all keys that are due at `now`, in an order that does not depend on how they came to stand here. */
   take(now: number): readonly { readonly group: Group; readonly key: KeyState }[] {
     const due: (Entry & { readonly real: number })[] = []
-    for (let top = this.#heap[0]; top !== undefined && top.at <= now; top = this.#heap[0]) {
-      this.#pop()
+    for (let top = this.#entries.top(); top !== undefined && top.at <= now; top = this.#entries.top()) {
+      this.#entries.pop()
       if (top.at !== top.key.due) continue
       top.key.due = Number.POSITIVE_INFINITY
       const real = this.#dueOf(top.key)
@@ -60,34 +61,5 @@ export class Timers {
     return due.sort(
       (a, b) => a.real - b.real || order(a.group.signature, b.group.signature) || a.key.number - b.key.number,
     )
-  }
-
-  #push(entry: Entry): void {
-    const heap = this.#heap
-    let at = heap.push(entry) - 1
-    while (at > 0) {
-      const parent = (at - 1) >> 1
-      const above = heap[parent] as Entry
-      if (above.at <= entry.at) break
-      heap[at] = above
-      at = parent
-    }
-    heap[at] = entry
-  }
-
-  #pop(): void {
-    const heap = this.#heap
-    const last = heap.pop()
-    if (last === undefined || heap.length === 0) return
-    let at = 0
-    for (;;) {
-      let child = 2 * at + 1
-      if (child >= heap.length) break
-      if (child + 1 < heap.length && (heap[child + 1] as Entry).at < (heap[child] as Entry).at) child++
-      if ((heap[child] as Entry).at >= last.at) break
-      heap[at] = heap[child] as Entry
-      at = child
-    }
-    heap[at] = last
   }
 }

@@ -277,3 +277,18 @@ test('a deadline that is neither a duration nor a time is refused', async () => 
   await assert.rejects(submit(bench, { deadline: 'soon' }), RequestError)
   await assert.rejects(submit(bench, { deadline: '2026-99-99T00:00:00Z' }), RequestError)
 })
+
+test('commands that wait are not asked after until something may have changed', async () => {
+  const bench = createBench({ offline: true, options: { deadline: 600_000 } })
+  for (let i = 0; i < 50; i++) await submit(bench, { id: `c${i}` })
+  let asked = 0
+  Object.defineProperty(bench, 'online', { get: () => asked++ < 0 })
+  for (let i = 0; i < 99; i++) {
+    await bench.clock.advance(100)
+    bench.stage.poke()
+  }
+  assert.equal(asked, 0)
+  await bench.clock.advance(600_000)
+  bench.stage.poke()
+  assert.deepEqual(bench.states('c49'), ['accepted', 'expired'])
+})
