@@ -9,26 +9,11 @@ import { type History, openHistory } from '../gateway/history/history.ts'
 import { answer } from '../gateway/history/query.ts'
 import { realFiles } from '../gateway/log/files.ts'
 import { createReading, createShapes, type Device, NUMBER, type Reading, TEXT } from '../gateway/reading.ts'
-import { createWindowStage, type WindowDefinition } from '../gateway/window/stage.ts'
+import { createWindowStage } from '../gateway/window/stage.ts'
 import { temporaryFolder } from './process.ts'
+import { PER_DEVICE } from './window-definition.ts'
 
 const SHAPE = createShapes().with('a', NUMBER).with('b', NUMBER).with('c', NUMBER).with('d', NUMBER).with('s', TEXT)
-const WINDOW: WindowDefinition = {
-  name: 'w',
-  kind: { tumbling: 10_000 },
-  by: ['device'],
-  delay: 2000,
-  idle: 60_000,
-  time: 'event',
-  exclude: [],
-  statistics: [],
-  textValues: 100,
-  maxKeys: 100_000,
-  whenFull: 'evict_oldest',
-  late: 'correct',
-  retain: 60_000,
-  attach: false,
-}
 const MINUTE = 60_000
 const DAY = 86_400_000
 
@@ -59,7 +44,7 @@ function fill(reading: Reading, device: Device, time: number, n: number): void {
 /** CPU ns per reading of five fields, 5,000 devices, 20,000 readings a second of event time. */
 async function hotPath(directory: string): Promise<{ history: number; windows: number }> {
   const history = await open(directory)
-  const windows = createWindowStage([WINDOW], { result: () => undefined, late: () => undefined })
+  const windows = createWindowStage([PER_DEVICE], { result: () => undefined, late: () => undefined })
   const devices = devicesOf(5000)
   const reading = createReading(devices[0] as Device, SHAPE)
   let n = 0

@@ -2,29 +2,12 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { createReading, createShapes, NUMBER } from '../gateway/reading.ts'
-import { createWindowStage, type WindowDefinition } from '../gateway/window/stage.ts'
+import { createWindowStage } from '../gateway/window/stage.ts'
+import { PER_DEVICE } from './window-definition.ts'
 
 const KEYS = 100_000
 const ROUNDS = 15
 const START = Date.UTC(2026, 10, 23, 7, 44)
-
-/** As the config makes it of `{ tumbling: 10s, by: [device] }`. */
-const DEFINITION: WindowDefinition = {
-  name: 'w',
-  kind: { tumbling: 10_000 },
-  by: ['device'],
-  delay: 2000,
-  idle: 60_000,
-  time: 'event',
-  exclude: [],
-  statistics: [],
-  textValues: 100,
-  maxKeys: KEYS,
-  whenFull: 'evict_oldest',
-  late: 'correct',
-  retain: 10_000,
-  attach: false,
-}
 
 /** One line of text. */
 export function measureWindowState(): string {
@@ -50,7 +33,7 @@ function bytesOf(fields: number, used: () => number): { measured: number; own: n
   const devices = Array.from({ length: KEYS }, (_, i) => ({ id: `dvc${i}`, slots: [0] as unknown[] }))
   const reading = createReading(devices[0] ?? { id: '', slots: [] }, shape)
   const before = used()
-  const stage = createWindowStage([DEFINITION], { result: () => undefined })
+  const stage = createWindowStage([PER_DEVICE], { result: () => undefined })
   for (let round = 0; round < ROUNDS; round++) {
     for (let i = 0; i < KEYS; i++) {
       reading.device = devices[i] ?? reading.device
