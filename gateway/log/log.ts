@@ -173,7 +173,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
   })
   await writer.open()
   const undecided = recovered.unsure.filter(({ head }) => head.first + head.count - 1 > writer.durable)
-  const retention = createRetention({ files, clock, directory, segments })
+  const retention = createRetention({ files, clock, directory, segments, durable: () => writer.durable })
   await retention.describeOldest()
   const source = {
     files,

@@ -1,4 +1,7 @@
-/** Deletes whole segments from the front. */
+/**
+ * Deletes whole segments from the front. One stays until the next has a record that is durable: the newest durable frame
+ * holds the mark, and a power cut may leave nothing of a segment that was never synced.
+ */
 import type { Clock } from '../clock.ts'
 import { codeOf, type Files, readSmall } from './files.ts'
 import { decodeSegmentHead, SEGMENT_HEAD } from './format.ts'
@@ -28,6 +31,8 @@ export interface RetentionParts {
   readonly clock: Clock
   readonly directory: string
   readonly segments: Segments
+  /** The last record that is durable. */
+  readonly durable: () => number
 }
 
 export interface SegmentRetention {
@@ -38,7 +43,7 @@ export interface SegmentRetention {
   describeOldest(): Promise<void>
 }
 
-export function createRetention({ files, clock, directory, segments }: RetentionParts): SegmentRetention {
+export function createRetention({ files, clock, directory, segments, durable }: RetentionParts): SegmentRetention {
   const describe = async (segment: Segment): Promise<number> => {
     if (segment.time === undefined) segment.time = await timeOf(files, segment)
     return segment.time
@@ -46,6 +51,7 @@ export function createRetention({ files, clock, directory, segments }: Retention
   const describeOldest = async () => {
     if (segments.oldest) await describe(segments.oldest)
   }
+  const below = (number: number) => segments.below(Math.min(number, durable()))
   /** Gone from the log, not yet from the disk. */
   const doomed: Segment[] = []
   const deleteDoomed = async () => {
@@ -70,7 +76,7 @@ export function createRetention({ files, clock, directory, segments }: Retention
   }
   return {
     describeOldest,
-    trimTo: (number) => remove(segments.below(number)),
+    trimTo: (number) => remove(below(number)),
     oldestUnit() {
       const [oldest, second] = segments.list
       return oldest && second ? { end: second.first, bytes: oldest.size } : null
@@ -79,7 +85,7 @@ export function createRetention({ files, clock, directory, segments }: Retention
       const gone: Segment[] = []
       let kept = segments.bytes
       let to = 0
-      for (const segment of segments.below(keepFrom)) {
+      for (const segment of below(keepFrom)) {
         const following = segments.after(segment)
         if (following === undefined) break
         const end = await describe(following)

@@ -274,3 +274,24 @@ test('opening and closing without a record leaves the files alone', async () => 
     before,
   )
 })
+
+test('a trim leaves the segment that holds the mark until the next one is durable', async () => {
+  const more = { segmentBytes: 100, sync: 'interval' } as const
+  const { disk, log } = await setUp(more)
+  log.append(Buffer.alloc(200))
+  log.mark(7)
+  await log.flush()
+  log.append(Buffer.from('b'))
+  log.urgent()
+  await turns()
+  assert.deepEqual([log.written, log.durable], [2, 1])
+  await log.trimTo(2)
+  assert.equal(log.first, 1, 'the second segment may be gone after a power cut')
+  disk.powerCut()
+  const again = await setUp(more, disk)
+  assert.equal(again.log.marked, 7)
+  again.log.append(Buffer.from('b'))
+  await again.log.flush()
+  await again.log.trimTo(2)
+  assert.equal(again.log.first, 2)
+})

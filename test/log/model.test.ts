@@ -37,6 +37,8 @@ interface Run {
   readonly clock: FakeClock
   readonly oracle: Oracle
   readonly log: Log
+  /** How often nobody waits for what is appended. */
+  readonly patience: number
 }
 
 test('every number reported durable survives random crashes, and what survives is a prefix', {
@@ -74,8 +76,11 @@ function optionsOf(random: Random, disk: FaultyDisk, clock: FakeClock): LogOptio
     compress: random.chance(0.5),
     commit: { interval: 20, bytes: 300 + random.below(8000), eager: random.chance(0.5) },
     sync: random.chance(0.8) ? 'fsync' : 'interval',
-    maxBuffer: 4000 + random.below(40_000),
-    onDamage: (damage) => assert.fail(`damage where there is none: ${JSON.stringify(damage)}`),
+    maxBuffer: 4000 + random.below(random.pick([40_000, 400_000])),
+    onDamage: (damage) => {
+      // What one power cut in very many leaves of a commit looks like changed zeros (`survey.ts`); nothing is lost then.
+      assert.equal(damage.firstLost, undefined, `damage where there is none: ${JSON.stringify(damage)}`)
+    },
   }
 }
 
@@ -83,7 +88,8 @@ async function live(random: Random, disk: FaultyDisk, oracle: Oracle): Promise<R
   disk.fault = () => null
   const clock = new FakeClock()
   const log = await openLog(optionsOf(random, disk, clock))
-  const run = { random, disk, clock, oracle, log }
+  // Of half the runs nobody waits for the disk: only the sync of each second makes anything durable.
+  const run = { random, disk, clock, oracle, log, patience: random.pick([0.3, 1]) }
   assert.ok(log.next > oracle.durable, `next is ${log.next}, but ${oracle.durable} was durable`)
   assert.ok(log.next <= oracle.records.length + 1, 'no number that was never given')
   oracle.records.length = log.next - 1
@@ -125,10 +131,10 @@ async function readAll({ log, oracle }: Run, from: number): Promise<void> {
   assert.ok(expected > durable || durable < from, `read up to ${expected - 1} of ${durable}`)
 }
 
-function append({ random, log, oracle }: Run): void {
+function append({ random, log, oracle, patience }: Run): void {
   const length = random.chance(0.1) ? random.below(3000) : random.below(120)
   const text = `${log.next}:`.padEnd(length, random.chance(0.5) ? 'abc' : String(random.next()))
-  const number = log.append(Buffer.from(text, 'latin1'), random.chance(0.3))
+  const number = log.append(Buffer.from(text, 'latin1'), random.chance(patience))
   if (number > 0) assert.equal(oracle.records.push(text), number)
 }
 
@@ -140,7 +146,7 @@ function mark({ log, oracle }: Run): void {
 
 async function act(run: Run): Promise<void> {
   const { random, log, clock, oracle } = run
-  const dice = random.below(100)
+  const dice = random.below(run.patience === 1 ? 140 : 100)
   if (dice < 55) for (let n = random.below(20); n >= 0; n--) append(run)
   else if (dice < 65) mark(run)
   else if (dice < 75) await turns(random.below(8))
@@ -149,7 +155,8 @@ async function act(run: Run): Promise<void> {
   else if (dice < 90) log.urgent()
   else if (dice < 94) await trim(run)
   else if (dice < 97) await readAll(run, Math.max(log.first, 1 + random.below(log.next)))
-  else breakDisk(run)
+  else if (dice < 100) breakDisk(run)
+  else await clock.advance(random.pick([20, 1000]))
   assert.ok(log.durable <= log.written && log.written < log.next)
   assert.equal(oracle.records.length, log.next - 1)
 }
@@ -163,7 +170,7 @@ async function flush(run: Run): Promise<void> {
   void log.flush().then(() => {
     done = true
   })
-  for (let round = 0; !done && round < 20; round++) await clock.advance(1000)
+  for (let round = 0; !done && round < 60; round++) await clock.advance(1000)
   assert.ok(done, 'a flush ends when the disk works')
   assert.ok(log.durable >= upTo)
   assert.equal(log.trouble, null)

@@ -193,11 +193,13 @@ export function createFaultyDisk(random: () => number = () => 0.5): FaultyDisk {
   }
 
   function mountAt(mine: number): Files {
-    /** Runs in a later turn; never comes back to a process that died meanwhile. */
+    /** Runs in a later turn, a sync some turns later; never comes back to a process that died meanwhile. */
     async function operation<T>(kind: Operation, path: string, run: () => T, cutShort?: () => void): Promise<T> {
       if (mine !== generation) return new Promise(() => undefined)
       if (cutShort) underWay.add(cutShort)
-      await new Promise((resolve) => setImmediate(resolve))
+      // A sync takes longer than a write: what is written meanwhile is not part of it.
+      for (let turns = kind === 'sync' ? 1 + Math.floor(random() * 12) : 1; turns > 0; turns--)
+        await new Promise((resolve) => setImmediate(resolve))
       if (mine !== generation) return new Promise(() => undefined)
       if (cutShort) underWay.delete(cutShort)
       operations++
