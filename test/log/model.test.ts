@@ -38,7 +38,7 @@ interface Run {
   readonly oracle: Oracle
   readonly log: Log
   /** How often nobody waits for what is appended. */
-  readonly patience: number
+  readonly laziness: number
 }
 
 test('every number reported durable survives random crashes, and what survives is a prefix', {
@@ -90,7 +90,7 @@ async function live(random: Random, disk: FaultyDisk, oracle: Oracle): Promise<R
   const clock = new FakeClock()
   const log = await openLog(optionsOf(random, disk, clock))
   // Of half the runs nobody waits for the disk: only the sync of each second makes anything durable.
-  const run = { random, disk, clock, oracle, log, patience: random.pick([0.3, 1]) }
+  const run = { random, disk, clock, oracle, log, laziness: random.pick([0.3, 1]) }
   assert.ok(log.next > oracle.durable, `next is ${log.next}, but ${oracle.durable} was durable`)
   assert.ok(log.next <= oracle.records.length + 1, 'no number that was never given')
   oracle.records.length = log.next - 1
@@ -132,10 +132,10 @@ async function readAll({ log, oracle }: Run, from: number): Promise<void> {
   assert.ok(expected > durable || durable < from, `read up to ${expected - 1} of ${durable}`)
 }
 
-function append({ random, log, oracle, patience }: Run): void {
+function append({ random, log, oracle, laziness }: Run): void {
   const length = random.chance(0.1) ? random.below(3000) : random.below(120)
   const text = `${log.next}:`.padEnd(length, random.chance(0.5) ? 'abc' : String(random.next()))
-  const number = log.append(Buffer.from(text, 'latin1'), random.chance(patience))
+  const number = log.append(Buffer.from(text, 'latin1'), random.chance(laziness))
   if (number > 0) assert.equal(oracle.records.push(text), number)
 }
 
@@ -147,7 +147,7 @@ function mark({ log, oracle }: Run): void {
 
 async function act(run: Run): Promise<void> {
   const { random, log, clock, oracle } = run
-  const dice = random.below(run.patience === 1 ? 140 : 100)
+  const dice = random.below(run.laziness === 1 ? 140 : 100)
   if (dice < 55) for (let n = random.below(20); n >= 0; n--) append(run)
   else if (dice < 65) mark(run)
   else if (dice < 75) await turns(random.below(8))

@@ -66,6 +66,10 @@ function failure(code: string, path: string): Error {
   return Object.assign(new Error(`${code}: ${path}`), { code })
 }
 
+async function underWayFor(turns: number): Promise<void> {
+  for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve))
+}
+
 function applied(old: Buffer, change: Write | { readonly length: number }): Buffer {
   if ('length' in change) return Buffer.concat([old, Buffer.alloc(change.length)]).subarray(0, change.length)
   const end = Math.max(old.length, change.position + change.bytes.length)
@@ -193,13 +197,11 @@ export function createFaultyDisk(random: () => number = () => 0.5): FaultyDisk {
   }
 
   function mountAt(mine: number): Files {
-    /** Runs in a later turn, a sync some turns later; never comes back to a process that died meanwhile. */
+    /** Runs in a later turn, a sync some turns later, what is written meanwhile being no part of it; never comes back to a process that died meanwhile. */
     async function operation<T>(kind: Operation, path: string, run: () => T, cutShort?: () => void): Promise<T> {
       if (mine !== generation) return new Promise(() => undefined)
       if (cutShort) underWay.add(cutShort)
-      // A sync takes longer than a write: what is written meanwhile is not part of it.
-      for (let turns = kind === 'sync' ? 1 + Math.floor(random() * 12) : 1; turns > 0; turns--)
-        await new Promise((resolve) => setImmediate(resolve))
+      await underWayFor(kind === 'sync' ? 1 + Math.floor(random() * 12) : 1)
       if (mine !== generation) return new Promise(() => undefined)
       if (cutShort) underWay.delete(cutShort)
       operations++
