@@ -132,7 +132,7 @@ export function createCommands(options: CommandOptions): CommandChannel {
 
   return {
     resources: [
-      { path: 'command/{device}', get, observed },
+      { path: 'command/{device}', get, observed, attributes: { rt: 'command', ct: `${JSON_FORMAT}` } },
       { path: 'command/{device}/{name}/ack', post: acknowledge },
     ],
     reaches: (device) => channels.has(device) || Object.hasOwn(options.devices, device),

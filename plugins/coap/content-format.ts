@@ -20,6 +20,9 @@ const MEDIA_TYPES: ReadonlyMap<number, string | undefined> = new Map([
   [SENML_CBOR, 'application/senml+cbor'],
 ])
 
+/** As `ct` of a link: the formats that telemetry may come in. */
+export const TELEMETRY_FORMATS = [...MEDIA_TYPES.keys()].join(' ')
+
 /** Whether telemetry may come in this format; without one it may. */
 export function isTelemetryFormat(format: number | undefined): boolean {
   return format === undefined || MEDIA_TYPES.has(format)

@@ -29,7 +29,7 @@ export interface Resource {
   readonly fetch?: Handler
   readonly patch?: Handler
   readonly ipatch?: Handler
-  /** Shown in `/.well-known/core` with these attributes; without them it is not shown. */
+  /** Shown in `/.well-known/core` with these attributes, up to the first name in its path; without them it is not shown. */
   readonly attributes?: Readonly<Record<string, string | true>>
   /** Its responses are short whatever is asked for: the request is let go while its answer waits. */
   readonly brief?: true

@@ -98,8 +98,11 @@ export function createServer(options: ServerOptions): Server {
 
   function discover(request: Request, respond: (response: Response) => void): void {
     const links: Link[] = options.resources
-      .filter((r) => r.attributes && !r.path.includes('{'))
-      .map((r) => ({ path: `/${r.path}`, attributes: { ...r.attributes, ...(r.observed && { obs: true as const }) } }))
+      .filter((r) => r.attributes)
+      .map((r) => ({
+        path: `/${r.path.replace(/\/\{.*/, '')}`,
+        attributes: { ...r.attributes, ...(r.observed && { obs: true as const }) },
+      }))
     const text = formatLinks(filterLinks(links, request.query))
     respond({ code: CONTENT, contentFormat: LINK_FORMAT, payload: Buffer.from(text) })
   }

@@ -8,7 +8,7 @@
 import type { Message } from '../../gateway/message.ts'
 import type { Clock, Emit } from '../../gateway/plugin.ts'
 import { BAD_REQUEST, CHANGED, FORBIDDEN, SERVICE_UNAVAILABLE, UNSUPPORTED_CONTENT_FORMAT } from './codes.ts'
-import { isTelemetryFormat, mediaType } from './content-format.ts'
+import { isTelemetryFormat, mediaType, TELEMETRY_FORMATS } from './content-format.ts'
 import { createDelayQueue } from './delay-queue.ts'
 import { textFingerprint } from './remembrance.ts'
 import type { Request } from './request.ts'
@@ -109,7 +109,7 @@ export function telemetryResources(intake: Intake, rights: Rights): Resource[] {
     }
   }
   return [
-    { path: 'telemetry/{device}', post, brief: true },
+    { path: 'telemetry/{device}', post, brief: true, attributes: { rt: 'telemetry', ct: TELEMETRY_FORMATS } },
     { path: 'telemetry/{device}/{stream}', post, brief: true },
   ]
 }

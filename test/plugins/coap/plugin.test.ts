@@ -7,6 +7,7 @@ import { z } from 'zod'
 import type { CommandResult } from '../../../gateway/plugin.ts'
 import { CHANGED, CONTENT, GET, POST, PUT } from '../../../plugins/coap/codes.ts'
 import { coap } from '../../../plugins/coap/index.ts'
+import { parseLinks } from '../../../plugins/coap/link-format.ts'
 import type { Observation } from '../../../plugins/coap/observe.ts'
 import { findUint, MAX_AGE } from '../../../plugins/coap/options.ts'
 import type { Resource } from '../../../plugins/coap/resource.ts'
@@ -42,6 +43,18 @@ test('emits telemetry under its topic with its content type, and answers when it
   assert.equal(answered, false)
   settled(null)
   assert.equal((await asked).code, CHANGED)
+})
+
+test('shows a device that asks where telemetry goes and commands come from', async (t) => {
+  const { client, gateway: peer } = await device(t, await start(t))
+  const core = await client.request(peer, { code: GET, path: '.well-known/core' })
+  assert.deepEqual(
+    parseLinks(core.payload.toString()).map(({ path, attributes }) => [path, { ...attributes }]),
+    [
+      ['/telemetry', { rt: 'telemetry', ct: '0 42 50 60 110 112' }],
+      ['/command', { rt: 'command', ct: '50', obs: true }],
+    ],
+  )
 })
 
 test('takes a stream, every format telemetry comes in, and none that it never comes in', async (t) => {

@@ -41,7 +41,7 @@ function setup(more: Partial<ServerOptions> = {}) {
         requests.push(request)
         respond({ code: 0x44 })
       },
-      attributes: { rt: 'never shown' },
+      attributes: { rt: 'place' },
     },
     {
       path: 'big',
@@ -136,10 +136,13 @@ test('answers 5.00 when a handler throws, and tells its owner', async () => {
   server.close()
 })
 
-test('lists its resources, without those that have a name in their path, and filters them', async () => {
+test('lists its resources, those that have a name in their path up to it, and filters them', async () => {
   const s = setup()
   await prove(s)
-  assert.equal((await s.ask(GET, '.well-known/core'))?.payload.toString(), '</big>;rt="large body",</state>;ct=0;obs')
+  assert.equal(
+    (await s.ask(GET, '.well-known/core'))?.payload.toString(),
+    '</take>;rt="place",</big>;rt="large body",</state>;ct=0;obs',
+  )
   const filtered = await s.ask(GET, '.well-known/core', uriOptions('', ['rt=body']))
   assert.equal(filtered?.payload.toString(), '</big>;rt="large body"')
   s.server.close()
