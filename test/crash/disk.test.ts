@@ -17,6 +17,7 @@ import {
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { createSite, type GatewayProcess, runCommand, type Site } from '../support/gateway-process.ts'
+import { eventually } from '../support/within.ts'
 import { createPromises, type Promises, publish, type Sender } from './devices.ts'
 import { crashConfig, DEVICES, eventBase, finish } from './kill.ts'
 import { type Receiver, startReceiver } from './receiver.ts'
@@ -114,14 +115,6 @@ async function healthAgain(gateway: GatewayProcess): Promise<void> {
   }
 }
 
-async function until(what: string, condition: () => boolean | Promise<boolean>, ms = 20_000): Promise<void> {
-  const end = performance.now() + ms
-  while (!(await condition())) {
-    assert.ok(performance.now() < end, `${what}: not within ${ms} ms`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
-
 /** How often the journal has tried in vain since its disk began to fail. */
 async function attempts(gateway: GatewayProcess): Promise<number> {
   const text = await (await fetch(`http://127.0.0.1:${gateway.ports.http}/metrics`)).text()
@@ -133,7 +126,7 @@ async function standsStill(run: Run, gateway: GatewayProcess, meanwhile: () => v
   const still = async () => {
     const before = run.promises.total
     const tried = await attempts(gateway)
-    await until(
+    await eventually(
       'two attempts in vain',
       async () => {
         meanwhile()
@@ -143,7 +136,7 @@ async function standsStill(run: Run, gateway: GatewayProcess, meanwhile: () => v
     )
     return run.promises.total === before
   }
-  await until('nothing is acknowledged', still, 60_000)
+  await eventually('nothing is acknowledged', still, 60_000)
 }
 
 async function finished(run: Run, gateway: GatewayProcess): Promise<void> {
@@ -277,7 +270,7 @@ test('goes on when its whole data directory is deleted underneath, and is found 
   const more = await run.send(gateway)
   await promises.reached(1500)
   more.destroy()
-  await until('the lock', () => existsSync(join(site.data, 'lock')) && existsSync(join(site.data, 'runtime.json')))
+  await eventually('the lock', () => existsSync(join(site.data, 'lock')) && existsSync(join(site.data, 'runtime.json')))
   assert.equal((await runCommand(['status', '--data', site.data])).code, 0)
   const rival = await runCommand(['run', ...site.args])
   assert.match(rival.err, /SLUICE_DATA_LOCKED/)
@@ -323,7 +316,7 @@ test('a flipped bit in a closed segment of the journal is a gap, fails the audit
   const first = await run.start()
   const sender = await run.send(first)
   const folder = join(run.site.data, 'journal')
-  await until('several segments', () => segments(folder).length >= 4)
+  await eventually('several segments', () => segments(folder).length >= 4)
   await first.kill('SIGKILL')
   await sender.ended
   const [, second = ''] = segments(folder)
@@ -334,7 +327,7 @@ test('a flipped bit in a closed segment of the journal is a gap, fails the audit
   const events = () =>
     [...run.receiver.logs].filter(([name]) => name.startsWith('event')).flatMap(([, log]) => [...log.values()])
   run.receiver.mood = 'up'
-  await until('the gap', () => events().some(({ kind, reason }) => kind === 'gap' && reason === 'damage'))
+  await eventually('the gap', () => events().some(({ kind, reason }) => kind === 'gap' && reason === 'damage'))
   const gap = events().find(({ reason }) => reason === 'damage')
   assert.ok(Number(gap?.count) > 0 && Number(gap?.count) < 1000, JSON.stringify(gap))
   assert.equal(await gateway.kill('SIGTERM'), 0)
@@ -346,7 +339,7 @@ test('damaged settings, outbox state and runtime file are put aside', { timeout:
   const first = await run.start()
   const sender = await run.send(first)
   await run.promises.reached(500)
-  await until('the state', () => existsSync(join(run.site.data, 'outbox', 'state')))
+  await eventually('the state', () => existsSync(join(run.site.data, 'outbox', 'state')))
   await first.kill('SIGKILL')
   await sender.ended
   writeFileSync(join(run.site.data, 'settings.json'), '{"plugins":')

@@ -4,7 +4,7 @@
 export async function eventually<Answer>(
   what: string,
   ask: () => Answer | Promise<Answer>,
-  ms = 15_000,
+  ms = 20_000,
 ): Promise<NonNullable<Answer>> {
   const end = performance.now() + ms
   for (;;) {

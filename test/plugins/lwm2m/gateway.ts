@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { systemClock } from '../../../gateway/clock.ts'
 import type { Message } from '../../../gateway/message.ts'
 import type { Clock, Emit, PluginContext, PluginStore, Roles, Settled } from '../../../gateway/plugin.ts'
 import { type Client, createClient } from '../../../plugins/coap/client.ts'
@@ -102,17 +101,6 @@ export interface Device {
   update(query?: readonly string[], links?: string): Promise<number>
   /** It hears and says nothing more. */
   close(): Promise<void>
-}
-
-/** The machine's clock at many times its speed. */
-export function faster(times: number): Clock {
-  return {
-    ...systemClock,
-    monotonic: () => systemClock.monotonic() * times,
-    after: (ms, callback) => systemClock.after(ms / times, callback),
-    every: (ms, callback) => systemClock.every(ms / times, callback),
-    sleep: (ms, signal) => systemClock.sleep(ms / times, signal),
-  }
 }
 
 function deviceOn(server: Server, gateway: Peer, close: () => Promise<void>): Device {

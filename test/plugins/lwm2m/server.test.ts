@@ -16,8 +16,9 @@ import type { Resource } from '../../../plugins/coap/resource.ts'
 import { createCatalog } from '../../../plugins/lwm2m/catalog.ts'
 import { encodings } from '../../../plugins/lwm2m/content.ts'
 import { encodeSenmlCbor, encodeSenmlJson } from '../../../plugins/lwm2m/senml.ts'
+import { quicker } from '../../support/clock.ts'
 import { memoryStore } from '../contract.ts'
-import { device, faster, KEY, secureDevice, start, until } from './gateway.ts'
+import { device, KEY, secureDevice, start, until } from './gateway.ts'
 
 const LINKS = '</>;rt="oma.lwm2m";ct=11542,</1/0>,</3/0>,</3303/0>,</3311/0>'
 const catalog = createCatalog()
@@ -283,7 +284,7 @@ test('lets commands wait for a client in queue mode until it speaks', async (t) 
 })
 
 test('asks a client that did not answer again when it speaks, but executes nothing twice', async (t) => {
-  const gateway = await start(t, { options: { observe: [], awake: '10m' }, clock: faster(100) })
+  const gateway = await start(t, { options: { observe: [], awake: '10m' }, clock: quicker(100) })
   const { told, resources } = lamp()
   const own = await device(t, gateway, resources)
   await own.register(['ep=lamp-3', 'lwm2m=1.1', 'Q'], LINKS)

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import type { Emit } from '../../../gateway/plugin.ts'
+import type { Emit, Message } from '../../../gateway/plugin.ts'
 import { LOOPBACK, NO_ZMQ, run, startOracle, texts } from './oracle.ts'
 import { rawPeer } from './raw-peer.ts'
 
@@ -160,61 +160,31 @@ describe('zeromq source against libzmq', { skip: NO_ZMQ }, () => {
 
   it('takes nothing while there is no room, loses nothing, and goes on', async (t) => {
     const zmq = startOracle(t)
-    let open = 50
-    let release: (() => void) | undefined
-    const running = await run(
-      t,
-      { pull: LOOPBACK },
-      {
-        emit: (inner) =>
-          Object.assign((message: Parameters<typeof inner>[0]) => inner(message), {
-            offer: ((message, settled) => open-- > 0 && inner.offer(message, settled)) as typeof inner.offer,
-            room: () =>
-              new Promise<void>((resolve) => {
-                release = resolve
-              }),
-          }),
-      },
-    )
+    const journal = journalOf(50)
+    const running = await run(t, { pull: LOOPBACK }, journal)
     await zmq.socket('a', 'PUSH', { connect: [running.endpoint('pull')], options: { sndhwm: 100 } })
     const sending = zmq.send('a', ['telemetry/d1', 'x'.repeat(1000)], 20_000)
-    await running.until('waiting', () => release !== undefined)
+    await running.until('waiting', () => journal.full)
     assert.equal(running.messages.length, 50)
     const blocked = Promise.race([
       sending.then(() => 'sent'),
       new Promise((done) => setTimeout(done, 300, 'held back')),
     ])
     assert.equal(await blocked, 'held back')
-    open = Number.POSITIVE_INFINITY
-    release?.()
+    journal.makeRoom()
     await sending
     await running.count(20_000)
   })
 
   it('takes what it had read of a sender that has gone, when there is room again', async (t) => {
-    let open = 1
-    let release: (() => void) | undefined
-    const running = await run(
-      t,
-      { pull: LOOPBACK },
-      {
-        emit: (inner) =>
-          Object.assign((message: Parameters<typeof inner>[0]) => inner(message), {
-            offer: ((message, settled) => open-- > 0 && inner.offer(message, settled)) as typeof inner.offer,
-            room: () =>
-              new Promise<void>((resolve) => {
-                release = resolve
-              }),
-          }),
-      },
-    )
+    const journal = journalOf(1)
+    const running = await run(t, { pull: LOOPBACK }, journal)
     const peer = await rawPeer(t, running.port('pull'), 'PUSH')
     peer.write(Buffer.from('\x01\x0ctelemetry/d1\x00\x011'.repeat(5), 'latin1'))
     peer.end()
-    await running.until('waiting', () => release !== undefined)
+    await running.until('waiting', () => journal.full)
     for (let turn = 0; turn < 20; turn++) await new Promise((next) => setImmediate(next))
-    open = Number.POSITIVE_INFINITY
-    release?.()
+    journal.makeRoom()
     await running.count(5)
     await running.until('ending', () => running.counts.get('closed_ended') === 1)
     assert.equal(running.counts.get('lost_bytes'), undefined)
@@ -255,3 +225,27 @@ describe('zeromq source against libzmq', { skip: NO_ZMQ }, () => {
     assert.equal(next.messages.length, left)
   })
 })
+
+/** A journal with room for so many messages until there is more. */
+function journalOf(messages: number) {
+  let open = messages
+  let release: (() => void) | undefined
+  return {
+    /** Somebody waits for room. */
+    get full() {
+      return release !== undefined
+    },
+    makeRoom() {
+      open = Number.POSITIVE_INFINITY
+      release?.()
+    },
+    emit: (inner: Emit): Emit =>
+      Object.assign((message: Message) => inner(message), {
+        offer: ((message, settled) => open-- > 0 && inner.offer(message, settled)) as Emit['offer'],
+        room: () =>
+          new Promise<void>((resolve) => {
+            release = resolve
+          }),
+      }),
+  }
+}
